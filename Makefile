@@ -1,0 +1,74 @@
+# `make help` lists what there is. ARGS is passed on: make run ARGS="--port 9000", make test ARGS="-k timelines -x".
+
+ENV   := .venv
+BIN   := $(ENV)/bin
+PIP   := $(BIN)/python -m pip --disable-pip-version-check
+# Hashes are checked for everything that comes from outside; our own package is linked in place, built by the
+# setuptools that the lock holds, so that nothing is fetched unchecked.
+LINK  := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+JOBS  ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint format bench lock clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(ENV)/run.stamp ## start a demo network on http://127.0.0.1:8000
+	@exec $(BIN)/rookery demo $(ARGS)
+
+test: $(ENV)/dev.stamp ## run all tests
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: $(ENV)/dev.stamp ## check style, types and the import rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports --no-logo
+
+format: $(ENV)/dev.stamp ## put the code into the form that lint asks for
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(ENV)/run.stamp ## measure, and write the tables
+	@scripts/install-tools
+	@$(BIN)/python -m bench $(ARGS)
+
+# The lowest Python that is supported makes the locks: what it can install, the later ones can. The addresses that
+# packages come from stay out, and so does everything that differs between machines.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
+	--strip-extras --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+lock: $(ENV)/dev.stamp ## remake the lock files; ARGS="--upgrade" brings newer versions
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs an environment of Python 3.11")'
+	@$(COMPILE) $(ARGS) --extra build --output-file requirements/run.txt pyproject.toml
+	@$(COMPILE) $(ARGS) --extra build --extra dev --constraint requirements/run.txt \
+		--output-file requirements/dev.txt pyproject.toml
+
+clean: ## remove the environment and everything made by tools; data folders stay
+	@rm -rf $(ENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# An environment knows its own path; one that was moved with the checkout, or whose Python is gone, is made again.
+ifneq ($(shell [ -x $(BIN)/python ] && cat $(ENV)/path 2>/dev/null),$(CURDIR))
+$(ENV)/path: FORCE
+endif
+
+$(ENV)/path:
+	@python="$(PYTHON)"; [ -n "$$python" ] || python=$$(scripts/python) || exit 1; \
+	echo "Making $(ENV) with $$python"; \
+	"$$python" -m venv --clear $(ENV) && echo "$(CURDIR)" > $@
+
+$(ENV)/run.stamp: requirements/run.txt pyproject.toml $(ENV)/path
+	@echo "Installing what Rookery needs"
+	@$(PIP) install --quiet --require-hashes --requirement requirements/run.txt
+	@$(LINK)
+	@touch $@
+
+# This lock holds all of run.txt, at the same versions.
+$(ENV)/dev.stamp: requirements/dev.txt pyproject.toml $(ENV)/path
+	@echo "Installing what the tests and checks need"
+	@$(PIP) install --quiet --require-hashes --requirement requirements/dev.txt
+	@$(LINK)
+	@touch $(ENV)/run.stamp $@

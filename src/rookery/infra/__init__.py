@@ -1,0 +1,1 @@
+"""What services stand on: a folder for each capability, with its port and one file per engine."""

@@ -1,0 +1,1 @@
+"""The event log: what happened, told to whoever reacts, at least once."""

@@ -1,0 +1,164 @@
+"""The port of the event log.
+
+An event is appended in the transaction of the change that it tells of. Consumer groups read the log in its order, each at its
+own offset. Delivery is at least once; handlers converge: they reread the key's truth or compare versions.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol, dataclass_transform
+
+import msgspec
+from msgspec import StructMeta
+
+from rookery.infra.sql.port import Transaction
+from rookery.kernel.clock import Millis
+
+
+EVENT_TYPES: dict[str, type["Event"]] = {}
+"""Every event type that the imported contracts declare, by name."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class _EventMeta(StructMeta):
+    """Takes `topic` and `version` from the class line and enters the type under its name."""
+
+    def __new__(
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        topic: str = "",
+        version: int = 1,
+        **kw: Any,
+    ) -> Any:
+        cls: Any = super().__new__(mcls, name, bases, namespace, **kw)
+        if topic:
+            cls.topic = topic
+            cls.name = f"{topic}.{_snake(name)}"
+            cls.version = version
+            if EVENT_TYPES.setdefault(cls.name, cls).__module__ != cls.__module__:
+                raise TypeError(f"two event types are called {cls.name}")
+        return cls
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, metaclass=_EventMeta):
+    """What happened. Subclass with `class Followed(Event, topic="graph", version=1)`; its name is then `graph.followed`.
+
+    Shapes only grow: new fields have defaults, fields that a reader does not know are skipped. A breaking change is a new class.
+    """
+
+    topic: ClassVar[str]
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    @property
+    def key(self) -> int | str:
+        """What the event is about; events of one key are delivered in order. It is the first field."""
+        return getattr(self, self.__struct_fields__[0])
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """An event as it stands in the log."""
+
+    offset: int
+    at: Millis
+    event: Event
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """An event that a group could not handle, with its last error."""
+
+    group: str
+    offset: int
+    name: str
+    key: str
+    body: str
+    """The event as JSON."""
+    error: str
+    attempts: int
+    retry_at: Millis | None
+    """When it is tried again; None when it waits for an operator."""
+
+
+class GroupStatus(msgspec.Struct, frozen=True):
+    """How far a group has come."""
+
+    group: str
+    offset: int
+    lag: int
+    """Events appended and not yet handled."""
+    oldest: Millis | None
+    """When the oldest event not yet handled was appended; None if there is none."""
+    parked: int
+
+
+Handler = Callable[[Sequence[Appended]], Awaitable[None]]
+"""Handles a batch of events, in the log's order. If it raises, each event of the batch is handled again by itself."""
+
+TransactionHandler = Callable[[Transaction, Sequence[Appended]], None]
+"""Handles a batch inside a transaction that also stores the group's offset."""
+
+
+class Outbox(Protocol):
+    """Where stores put events."""
+
+    def append(self, tx: Transaction, *events: Event) -> int:
+        """Append `events` to the log as part of `tx`; the offset of the last one. They become visible when `tx` commits."""
+        ...
+
+
+class EventLog(Outbox, Protocol):
+    """The log and its consumers."""
+
+    def subscribe(self, group: str, topics: Sequence[str], handler: Handler) -> None:
+        """A volatile group: it starts at the log's head and keeps its offset in memory. For what lives in memory."""
+        ...
+
+    def subscribe_in_transaction(self, group: str, topics: Sequence[str], handler: TransactionHandler) -> None:
+        """A durable group: the handler's effect and the group's offset are committed together. A group that is new starts
+        at the log's beginning."""
+        ...
+
+    async def reached(self, group: str, offset: int, timeout: float) -> bool:
+        """Wait until `group` has handled everything up to `offset`; False if it has not within `timeout` seconds."""
+        ...
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Append events that belong to no change of state."""
+        ...
+
+    async def head(self) -> int:
+        """The offset of the newest event; 0 for an empty log."""
+        ...
+
+
+class EventAdmin(Protocol):
+    """What operators do with the log; it works beside a running server too."""
+
+    async def status(self) -> list[GroupStatus]:
+        """Every group that has ever stored an offset or parked an event."""
+        ...
+
+    async def parked(self, group: str | None = None) -> list[Parked]:
+        """Events that wait for another try or for an operator, oldest first."""
+        ...
+
+    async def replay(self, group: str | None = None, offset: int | None = None) -> int:
+        """Have parked events handled again, at once; how many."""
+        ...
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+def decode(name: str, body: str | bytes) -> Event | None:
+    """The event written as JSON in `body`; None if its type is not known here (older programs skip newer events)."""
+    found = EVENT_TYPES.get(name)
+    return None if found is None else msgspec.json.decode(body, type=found)
+
+
+def encode(event: Event) -> str:
+    """`event` as JSON."""
+    return msgspec.json.encode(event).decode()

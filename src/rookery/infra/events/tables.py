@@ -1,0 +1,143 @@
+"""The event log's tables and statements, the same on every SQL engine."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from rookery.infra.sql.port import Statement, insert
+
+METADATA = MetaData()
+
+LOG = Table(
+    "events_log",
+    METADATA,
+    Column("offset", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,  # an offset is never used twice, even after the newest events were removed
+    sqlite_strict=True,
+)
+GROUPS = Table(
+    "events_groups",
+    METADATA,
+    Column("name", Text, primary_key=True, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("durable", Integer, nullable=False),
+    Column("topics", Text, nullable=False),
+    sqlite_strict=True,
+)
+PARKED = Table(
+    "events_parked",
+    METADATA,
+    Column("group_name", Text, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", BigInteger),
+    PrimaryKeyConstraint("group_name", "offset"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+APPEND = Statement(
+    insert(LOG)
+    .values({c: bindparam(c) for c in ("at", "topic", "name", "version", "key", "body")})
+    .returning(LOG.c.offset)
+)
+READ = Statement(
+    select(LOG.c.offset, LOG.c.at, LOG.c.topic, LOG.c.name, LOG.c.body)
+    .where(LOG.c.offset > bindparam("after"))
+    .order_by(LOG.c.offset)
+    .limit(bindparam("limit"))
+)
+HEAD = Statement(select(func.coalesce(func.max(LOG.c.offset), 0)))
+COUNT_AFTER = Statement(select(func.count(), func.min(LOG.c.at)).where(LOG.c.offset > bindparam("after")))
+COUNT_TOPICS_AFTER = Statement(
+    select(LOG.c.topic, func.count(), func.min(LOG.c.at))
+    .where(LOG.c.offset > bindparam("after"))
+    .group_by(LOG.c.topic)
+)
+TRIM = Statement(
+    delete(LOG).where(
+        LOG.c.offset <= bindparam("upto"),
+        LOG.c.offset.in_(select(LOG.c.offset).order_by(LOG.c.offset).limit(bindparam("limit"))),
+        LOG.c.at < bindparam("before"),
+    )
+)
+
+GROUP = Statement(select(GROUPS.c.offset).where(GROUPS.c.name == bindparam("name")))
+ALL_GROUPS = Statement(select(GROUPS.c.name, GROUPS.c.offset, GROUPS.c.durable, GROUPS.c.topics).order_by(GROUPS.c.name))
+_save = insert(GROUPS).values({c: bindparam(c) for c in ("name", "offset", "durable", "topics")})
+SAVE_GROUP = Statement(
+    _save.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"offset": _save.excluded.offset, "durable": _save.excluded.durable, "topics": _save.excluded.topics},
+    )
+)
+
+_park = insert(PARKED).values(
+    {c: bindparam(c) for c in ("group_name", "offset", "at", "name", "key", "body", "error", "attempts", "retry_at")}
+)
+PARK = Statement(
+    _park.on_conflict_do_update(
+        index_elements=["group_name", "offset"],
+        set_={
+            "error": _park.excluded.error,
+            "attempts": _park.excluded.attempts,
+            "retry_at": _park.excluded.retry_at,
+        },
+    )
+)
+UNPARK = Statement(
+    delete(PARKED).where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.offset == bindparam("offset"))
+)
+DROP_RETRIES = Statement(
+    delete(PARKED).where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.retry_at.is_not(None))
+)
+_parked = select(
+    PARKED.c.group_name,
+    PARKED.c.offset,
+    PARKED.c.name,
+    PARKED.c.key,
+    PARKED.c.body,
+    PARKED.c.error,
+    PARKED.c.attempts,
+    PARKED.c.retry_at,
+).order_by(PARKED.c.group_name, PARKED.c.offset)
+LIST_PARKED = Statement(_parked.limit(10_000))
+DUE = Statement(
+    select(PARKED.c.offset, PARKED.c.at, PARKED.c.name, PARKED.c.body, PARKED.c.attempts)
+    .where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.retry_at <= bindparam("now"))
+    .order_by(PARKED.c.offset)
+    .limit(100)
+)
+NEXT_RETRY = Statement(select(func.min(PARKED.c.retry_at)).where(PARKED.c.group_name == bindparam("group_name")))
+PARKED_COUNTS = Statement(select(PARKED.c.group_name, func.count()).group_by(PARKED.c.group_name))
+REPLAY = Statement(
+    update(PARKED)
+    .values(retry_at=0)
+    .where(
+        or_(bindparam("group_name") == "", PARKED.c.group_name == bindparam("group_name")),
+        or_(bindparam("offset") == 0, PARKED.c.offset == bindparam("offset")),
+    )
+)

@@ -1,0 +1,1 @@
+"""Calls between services: how a contract's methods are marked."""

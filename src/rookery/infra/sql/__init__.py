@@ -1,0 +1,1 @@
+"""Relational storage: transactions that share an fsync, point reads, scans, migrations."""

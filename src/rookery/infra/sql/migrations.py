@@ -1,0 +1,73 @@
+"""Migrations: Alembic revisions, rendered to SQL text and run by the engine itself.
+
+Alembic never opens the database: a second SQLite library in one process would break the file locks of the first.
+"""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from rookery.infra.sql.port import Row
+
+_VERSION_TABLE = "sql_version"
+
+
+class Migratable(Protocol):
+    """What a migration needs of an engine."""
+
+    def script(self, text: str) -> None: ...
+    def rows(self, text: str) -> list[Row]: ...
+
+
+class NewerDatabase(Exception):
+    """The database was written by a newer Rookery than this one."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The revisions that a database lacks, oldest first, and the SQL that brings it to the last of them."""
+
+    revisions: tuple[str, ...]
+    sql: str
+
+
+def migrate(database: Migratable, folder: Path, dialect: str = "sqlite") -> Sequence[str]:
+    """Bring the database to the newest revision found in `folder`/versions, in one transaction; the revisions applied.
+
+    Raises NewerDatabase, and changes nothing, where the database has a revision that `folder` does not know.
+    """
+    known = database.rows(f"SELECT name FROM sqlite_master WHERE name = '{_VERSION_TABLE}'")
+    current = database.rows(f"SELECT revision FROM {_VERSION_TABLE}")[0][0] if known else None
+    plan = _plan(folder, current, dialect)
+    if plan.revisions:
+        database.script(plan.sql)
+    return plan.revisions
+
+
+def _plan(folder: Path, current: str | None, dialect: str) -> Plan:
+    scripts = ScriptDirectory(str(folder))
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise NewerDatabase(
+            f"the database is at revision {current}, which this version of Rookery does not know: "
+            "it was written by a newer one; install that version, or restore an older backup"
+        )
+    head = scripts.get_current_head()
+    missing = [] if head is None else list(reversed(list(scripts.iterate_revisions(head, current or "base"))))
+    text = StringIO()
+    options: dict[str, Any] = {"as_sql": True, "output_buffer": text, "transactional_ddl": False}
+    context = MigrationContext.configure(dialect_name=dialect, opts=options)
+    with Operations.context(context):
+        for script in missing:
+            script.module.upgrade()
+    if missing:
+        if current is None:
+            text.write(f"CREATE TABLE {_VERSION_TABLE} (revision TEXT NOT NULL) STRICT;\n")
+            text.write(f"INSERT INTO {_VERSION_TABLE} VALUES ('{head}');\n")
+        else:
+            text.write(f"UPDATE {_VERSION_TABLE} SET revision = '{head}';\n")
+    return Plan(tuple(script.revision for script in missing), text.getvalue())

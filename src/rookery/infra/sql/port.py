@@ -1,0 +1,120 @@
+"""The port of relational storage.
+
+Stores describe tables and statements with SQLAlchemy Core, wrap each statement in a `Statement` once, at import, and hand it
+to a `Database` with its parameters. An engine compiles a statement for its dialect the first time it meets it and runs the
+text on its raw driver ever after.
+
+Tables are prefixed by the service that owns them (`users_accounts`), and no service names another's.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam
+from sqlalchemy.dialects.sqlite import insert as insert
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ClauseElement
+
+T = TypeVar("T")
+
+Row = tuple[Any, ...]
+Value = int | float | str | bytes | None | Sequence[int] | Sequence[str]
+"""What a parameter can be. Sequences go where the statement says `one_of`."""
+
+
+class Statement:
+    """An SQL statement, written once and compiled once per dialect. Its parameters are its named `bindparam`s."""
+
+    __slots__ = ("clause", "compiled")
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self.clause = clause
+        self.compiled: dict[str, Any] = {}
+        """What each dialect's engine made of it."""
+
+
+class one_of(ColumnElement[bool]):
+    """`column` is one of the values in the parameter `name`, a sequence of any length: one text for every length."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.parameter: BindParameter[Any] = bindparam(name)
+
+
+@compiles(one_of, "sqlite")
+def _one_of_sqlite(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
+    column, parameter = compiler.process(element.column, **kw), compiler.process(element.parameter, **kw)
+    return f"{column} IN (SELECT value FROM json_each({parameter}))"
+
+
+@compiles(one_of, "postgresql")
+def _one_of_postgresql(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
+    column, parameter = compiler.process(element.column, **kw), compiler.process(element.parameter, **kw)
+    return f"{column} = ANY({parameter})"
+
+
+@compiles(BigInteger, "sqlite")
+def _big_integer_sqlite(element: BigInteger, compiler: SQLCompiler, **kw: Any) -> str:
+    # SQLite's INTEGER has 64 bits; its STRICT tables, and rowid aliases, know no other name for it.
+    return "INTEGER"
+
+
+class Reader(Protocol):
+    """One consistent view of the data. Its methods are synchronous: they run where the work that was handed over runs."""
+
+    def one(self, statement: Statement, **params: Value) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    def all(self, statement: Statement, **params: Value) -> list[Row]:
+        """Every row."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """A change that happens wholly or not at all. It sees what it has written itself."""
+
+    def run(self, statement: Statement, **params: Value) -> int:
+        """Execute a change; how many rows it touched. Raises `Duplicate` where a unique index forbids it."""
+        ...
+
+    def many(self, statement: Statement, rows: Iterable[dict[str, Value]]) -> None:
+        """Execute a change once for each set of parameters."""
+        ...
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` called once the transaction is durable, on the event loop, before its caller goes on. Calls keep the
+        order of commits."""
+        ...
+
+
+class Duplicate(Exception):
+    """A unique index forbids a row. Stores turn this into an error that people understand, or avoid it by conflict clauses."""
+
+
+class Database(Protocol):
+    """Relational storage. Safe to use from the event loop only."""
+
+    async def one(self, statement: Statement, **params: Value) -> Row | None:
+        """A point read on the latest committed data: the first row, or None. Must be an index lookup."""
+        ...
+
+    async def all(self, statement: Statement, **params: Value) -> list[Row]:
+        """A short read on the latest committed data: a page, a bulk get. At most some hundred rows by index."""
+        ...
+
+    async def scan(self, work: Callable[[Reader], T]) -> T:
+        """Run `work` on one consistent view, off the event loop. Raises Unavailable where it exceeds the time limit."""
+        ...
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction, off the event loop; returns its result once it is durable.
+
+        Transactions are serialised, and neighbours may share one fsync. An exception from `work` undoes that work alone
+        and is raised here. `work` must not touch what lives on the event loop; `Transaction.after_commit` is for that.
+        Raises StorageFull or Unavailable where the engine failed; then nothing of `work` remains.
+        """
+        ...

@@ -1,0 +1,170 @@
+"""Who may see what: the one rule that every reader asks.
+
+Timelines, threads, profiles, search, trends and streams hydrate their candidates and pass each through `visible`. What it
+refuses is answered as if it were not there.
+"""
+
+from collections.abc import Collection
+from enum import Enum, StrEnum
+from typing import Protocol
+
+import msgspec
+
+from .idset import EMPTY, IdSet
+
+
+class State(StrEnum):
+    """The state of an account. `deactivated`, `suspended` and `erased` ones are inactive: nobody sees them."""
+
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    SUSPENDED = "suspended"
+    LIMITED = "limited"
+    ERASED = "erased"
+
+    @property
+    def shown(self) -> bool:
+        """Whether others may see the account at all."""
+        return self in _SHOWN
+
+
+_SHOWN = (State.ACTIVE, State.LIMITED)
+
+
+class Visibility(StrEnum):
+    """Whom an author wrote a tweet for."""
+
+    PUBLIC = "public"
+    UNLISTED = "unlisted"
+    """As public, but never found by discovery: search, trends, hashtags."""
+    FOLLOWERS = "followers"
+    """The author's followers and the people it mentions."""
+    MENTIONED = "mentioned"
+    """The people it mentions, alone."""
+
+
+class Place(Enum):
+    """Where an entry would be shown; some rules hold in some places only."""
+
+    DIRECT = "direct"
+    """Asked for by id, or on its author's profile."""
+    THREAD = "thread"
+    """Among the replies and quotes of a tweet: people of state `limited` appear to their followers only."""
+    HOME = "home"
+    """A home timeline: what I mute, and replies between people whom I don't both follow, stay out."""
+    DISCOVERY = "discovery"
+    """Search, trends, hashtags: unlisted tweets and limited people stay out, and so does what I mute."""
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """Who looks, with the edges that decide what they may see. A guest has id 0 and no edges."""
+
+    id: int
+    version: int = 0
+    """The graph version of these edges."""
+    following: IdSet = EMPTY
+    blocking: IdSet = EMPTY
+    blocked_by: IdSet = EMPTY
+    muting: IdSet = EMPTY
+
+
+GUEST = Viewer(0)
+
+
+class AccountFacts(Protocol):
+    """What the rule asks of an author or a retweeter."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def protected(self) -> bool: ...
+
+
+class TweetFacts(Protocol):
+    """What the rule asks of a tweet."""
+
+    @property
+    def author_id(self) -> int: ...
+    @property
+    def deleted(self) -> bool: ...
+    @property
+    def visibility(self) -> Visibility: ...
+    @property
+    def mentioned_ids(self) -> Collection[int]: ...
+    @property
+    def reply_to_user_id(self) -> int | None: ...
+
+
+def visible(
+    viewer: Viewer,
+    tweet: TweetFacts,
+    author: AccountFacts,
+    place: Place,
+    retweeter: AccountFacts | None = None,
+) -> bool:
+    """Whether `viewer` may see the entry that is `tweet` by `author`, or its retweet by `retweeter`, at `place`.
+
+    For a home timeline the entry is taken to be by somebody whom the viewer follows, or by the viewer.
+    """
+    if tweet.deleted or not _account_visible(viewer, author, place):
+        return False
+    if retweeter is not None and not (
+        _account_visible(viewer, retweeter, place) and (not retweeter.protected or _close(viewer, retweeter.id))
+    ):
+        return False
+    return _addressed(viewer, tweet, author, place) and (
+        place is not Place.HOME or retweeter is not None or _stands_at_home(viewer, tweet)
+    )
+
+
+def account_visible(viewer: Viewer, account: AccountFacts) -> bool:
+    """Whether `viewer` may see what `account` shows to the public: it is active, and neither blocks the other."""
+    return _account_visible(viewer, account, Place.DIRECT)
+
+
+def public(visibility: Visibility, author: AccountFacts) -> bool:
+    """Whether a tweet is for everybody: only such can be retweeted, and only such replies and quotes are counted."""
+    return not author.protected and (visibility is Visibility.PUBLIC or visibility is Visibility.UNLISTED)
+
+
+def _close(viewer: Viewer, account_id: int) -> bool:
+    return account_id == viewer.id or account_id in viewer.following
+
+
+def _account_visible(viewer: Viewer, account: AccountFacts, place: Place) -> bool:
+    if not account.state.shown:
+        return False
+    id = account.id
+    if id == viewer.id:
+        return True
+    if id in viewer.blocking or id in viewer.blocked_by:
+        return False
+    if (place is Place.HOME or place is Place.DISCOVERY) and id in viewer.muting:
+        return False
+    return not (
+        account.state is State.LIMITED
+        and (place is Place.THREAD or place is Place.DISCOVERY)
+        and id not in viewer.following
+    )
+
+
+def _addressed(viewer: Viewer, tweet: TweetFacts, author: AccountFacts, place: Place) -> bool:
+    if author.id == viewer.id:
+        return True
+    visibility = tweet.visibility
+    if visibility is Visibility.UNLISTED and place is Place.DISCOVERY:
+        return False
+    if visibility is Visibility.MENTIONED:
+        return viewer.id in tweet.mentioned_ids
+    if author.protected or visibility is Visibility.FOLLOWERS:
+        return author.id in viewer.following or viewer.id in tweet.mentioned_ids
+    return True
+
+
+def _stands_at_home(viewer: Viewer, tweet: TweetFacts) -> bool:
+    answered = tweet.reply_to_user_id
+    if answered is None or answered == tweet.author_id or answered == viewer.id or tweet.author_id == viewer.id:
+        return True
+    return tweet.author_id in viewer.following and answered in viewer.following

@@ -1,0 +1,74 @@
+"""The Tweet Processor: fans entries out to the cached timelines of those who follow their actors."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rookery.infra.events.port import Appended, EventLog
+from rookery.services.graph.contract import BecameFamous, CeasedFamous, FameInterval, Graph
+from rookery.services.timelines.contract import RebuildRequested
+from rookery.services.timelines.service import GROUP, TimelineService
+from rookery.services.timelines.store import Delivery, TimelineStore
+from rookery.services.tweets.contract import Imported, Posted, Retweeted
+
+
+class Processor:
+    """Handles the events that change timelines.
+
+    It converges: an entry that was delivered is inserted by id, so a repeat or another order changes nothing.
+    """
+
+    def __init__(self, timelines: TimelineService, store: TimelineStore, graph: Graph) -> None:
+        self._timelines = timelines
+        self._store = store
+        self._graph = graph
+        self.deliveries = 0
+        """Entries times timelines that got them, for metrics."""
+
+    async def handle(self, batch: Sequence[Appended]) -> None:
+        """Deliver the entries of a batch of events; runs of entries go to the store at once."""
+        for is_entry, run in groupby((item.event for item in batch), lambda e: isinstance(e, _ENTRIES)):
+            if is_entry:
+                await self.deliver([entry for event in run for entry in _entries(event)])
+                continue
+            for event in run:
+                match event:
+                    case BecameFamous():
+                        await self._timelines.famous_changed(event.author_id, True)
+                    case CeasedFamous():
+                        await self._timelines.famous_changed(event.author_id, False)
+                    case RebuildRequested():
+                        await self._timelines.forget(list(event.user_ids) or None)
+                    case _:
+                        pass
+
+    async def deliver(self, entries: Sequence[tuple[int, int, int]]) -> None:
+        """Deliver (entry, tweet, actor) ids. Whether an author is famous is judged by the entry's id, not by now."""
+        intervals: dict[int, list[FameInterval]] = {}
+        for interval in await self._graph.fame(list(dict.fromkeys(actor for _, _, actor in entries))):
+            intervals.setdefault(interval.author_id, []).append(interval)
+        self.deliveries += await self._store.deliver(
+            [
+                Delivery(entry, tweet, actor, any(i.holds(entry) for i in intervals.get(actor, ())))
+                for entry, tweet, actor in entries
+            ]
+        )
+
+
+_ENTRIES = (Posted, Retweeted, Imported)
+
+
+def _entries(event: object) -> Sequence[tuple[int, int, int]]:
+    match event:
+        case Posted():
+            return [(event.tweet_id, event.tweet_id, event.author_id)]
+        case Retweeted():
+            return [(event.retweet_id, event.tweet_id, event.user_id)]
+        case Imported():
+            return list(zip(event.entry_ids, event.tweet_ids, event.actor_ids, strict=True))
+        case _:
+            return ()
+
+
+def react(log: EventLog, processor: Processor) -> None:
+    """Subscribe the processor. It starts at the log's head: timelines live in memory, and are rebuilt after a start."""
+    log.subscribe(GROUP, ("tweets", "graph", "timelines"), processor.handle)

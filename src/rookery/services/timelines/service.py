@@ -1,0 +1,279 @@
+"""The Timeline Service's reads: candidates, hydrated, judged, presented.
+
+Whatever path serves a read (the cached ring, merged lists of famous authors, pull from the truth), the answer is the same: that
+of a pull over everything, passed through `visible` and the once rule. `truth` is that pull.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from rookery.infra.events.port import EventLog
+from rookery.kernel.clock import DAY, HOUR, Clock, Millis
+from rookery.kernel.ids import MAX_ID
+from rookery.kernel.pages import Page, Slice, slice_of
+from rookery.kernel.visibility import Place, Viewer
+from rookery.services.graph.contract import Graph
+from rookery.services.timelines.contract import Item
+from rookery.services.timelines.rules import once_window, reason
+from rookery.services.timelines.sources import CachedSource, Found, ascending, pack
+from rookery.services.timelines.store import Cached, Owner, TimelineStore, author_list
+from rookery.services.tweets.contract import Entry, TweetReads
+
+GROUP = "timelines"
+"""The consumer group that fans out."""
+
+_FRESH_WAIT = 0.1
+"""Seconds that a reader waits for their own newest entry to be fanned out; then the read is by pull."""
+
+_MOST_CANDIDATES = 5_000
+"""Candidates that one read looks at; where nearly all of them are hidden, a page may be short and its cursor goes on."""
+
+_AUTHOR_LIST_LIFE: Millis = HOUR
+
+_log: Any = structlog.get_logger("rookery.timelines")
+
+
+class TimelinePolicy(msgspec.Struct, frozen=True):
+    """The settings of home timelines."""
+
+    entries: int = 800
+    """Entries that a rebuild collects."""
+    active: Millis = 3 * DAY
+    """Time after the last visit at which a cached home timeline is freed."""
+    famous_refresh: Millis = 0
+    """Age at which the merged lists of famous authors are taken again."""
+    push_to_famous: bool = True
+    """Whether famous readers get famous authors' entries pushed; pointless where everybody is famous."""
+
+
+class TimelineService:
+    """Implements `contract.Timelines`. The fan-out is in `consumers.py`."""
+
+    def __init__(
+        self,
+        *,
+        store: TimelineStore,
+        tweets: TweetReads,
+        graph: Graph,
+        log: EventLog,
+        clock: Clock,
+        policy: TimelinePolicy,
+    ) -> None:
+        self._store = store
+        self._tweets = tweets
+        self._graph = graph
+        self._log = log
+        self._clock = clock
+        self._policy = policy
+        self._visits: dict[Owner, Millis] = {}
+        self._rebuilding: dict[Owner, asyncio.Task[None]] = {}
+        self._merged: dict[int, tuple[Millis, int, list[Cached]]] = {}
+        self.reads = {"cached": 0, "merged": 0, "rebuilt": 0, "pulled": 0}
+        """Reads by the path that served them, for metrics."""
+
+    # --- the contract
+
+    async def home(self, viewer_id: int, page: Page) -> Slice[Item]:
+        self._visits[viewer_id] = self._clock.now()
+        viewer = await self._graph.viewer(viewer_id)
+        written = await self._tweets.last_write(viewer_id)
+        if written and not await self._log.reached(GROUP, written, _FRESH_WAIT):
+            self.reads["pulled"] += 1
+            return await self._read(viewer, page, None)
+        return await self._read(viewer, page, await self._source(viewer))
+
+    async def truth(self, viewer_id: int, page: Page) -> Slice[Item]:
+        """The same page by pull alone: what every other path must equal."""
+        return await self._read(await self._graph.viewer(viewer_id), page, None)
+
+    async def visited(self, user_id: int) -> None:
+        if user_id in self._visits:
+            self._visits[user_id] = self._clock.now()
+
+    async def forget(self, user_ids: list[int] | None = None) -> int:
+        self._merged.clear()
+        return await self._store.drop(await self._store.owners() if user_ids is None else user_ids)
+
+    # --- upkeep
+
+    async def expire(self) -> int:
+        """Free the timelines of users who turned passive, and authors' lists that nobody reads; how many."""
+        now = self._clock.now()
+        ended = [
+            owner
+            for owner, at in self._visits.items()
+            if now - at > (self._policy.active if owner > 0 else _AUTHOR_LIST_LIFE)
+        ]
+        for owner in ended:
+            del self._visits[owner]
+            self._merged.pop(owner, None)
+        return await self._store.drop(ended)
+
+    async def differences(self, sample: int, seed: int) -> list[str]:
+        """Compare the first 100 entries of `sample` cached home timelines with the truth; what differs, in sentences."""
+        owners = sorted(owner for owner in await self._store.owners() if owner > 0)
+        chosen = random.Random(seed).sample(owners, min(sample, len(owners)))
+        found: list[str] = []
+        for owner in chosen:
+            if not await self._log.reached(GROUP, await self._log.head(), 5):
+                return [f"the fan-out is behind: {GROUP} has not caught up within 5 seconds"]
+            have, want = await self.home(owner, Page(100)), await self.truth(owner, Page(100))
+            if have != want:
+                ours, theirs = ([item.entry.id for item in part.items] for part in (have, want))
+                found.append(
+                    f"the home timeline of user {owner} differs: lacks {sorted(set(theirs) - set(ours))}, "
+                    f"has beyond the truth {sorted(set(ours) - set(theirs))}"
+                )
+        return found
+
+    async def famous_changed(self, user_id: int, famous: bool) -> None:
+        """Somebody became or ceased to be famous: from now on they do, or don't, get famous authors' entries pushed."""
+        if self._policy.push_to_famous:
+            await self._store.privilege(user_id, famous)
+
+    # --- where candidates come from
+
+    async def _source(self, viewer: Viewer) -> CachedSource:
+        """The viewer's cached candidates: their own timeline, rebuilt if need be, and the lists of famous followees."""
+        home = await self._store.read(viewer.id)
+        rebuilt = home is None or home.version != viewer.version
+        if rebuilt:
+            home = await self._rebuild(viewer)
+        assert home is not None
+        lists = await self._famous_lists(viewer, home.floor)
+        self.reads["rebuilt" if rebuilt else "merged" if lists else "cached"] += 1
+        return CachedSource([home, *lists])
+
+    async def _rebuild(self, viewer: Viewer) -> Cached:
+        intervals = await self._graph.fame([viewer.id]) if self._policy.push_to_famous else ()
+        privileged = any(interval.to_id is None for interval in intervals)
+        actors = ascending([*viewer.following, viewer.id])
+        while True:
+            await self._build(viewer.id, viewer.version, actors, privileged)
+            built = await self._store.read(viewer.id)
+            if built is not None and built.version == viewer.version:
+                return built
+            # Dropped, or begun again for newer edges, while it was built.
+            newest = await self._graph.viewer(viewer.id)
+            if newest.version != viewer.version:
+                viewer, actors = newest, ascending([*newest.following, newest.id])
+
+    async def _build(self, owner: Owner, version: int, actors: Any, privileged: bool) -> None:
+        """Build a timeline from the truth; concurrent readers share the work."""
+        task = self._rebuilding.get(owner)
+        if task is None:
+            task = asyncio.create_task(self._pull_into(owner, version, actors, privileged))
+            self._rebuilding[owner] = task
+            task.add_done_callback(lambda _: self._rebuilding.pop(owner, None))
+        # A reader that goes away must not take the others' work along.
+        await asyncio.shield(task)
+
+    async def _pull_into(self, owner: Owner, version: int, actors: Any, privileged: bool) -> None:
+        await self._store.begin(owner, version, actors, privileged=privileged)
+        try:
+            pulled = Found.unpack(await self._tweets.candidates(pack(actors), Page(self._policy.entries)))
+        except BaseException:
+            await self._store.drop([owner])
+            raise
+        floor = 0 if pulled.complete else int(pulled.entry_ids[0])
+        await self._store.fill(owner, version, pulled.entry_ids, pulled.tweet_ids, floor)
+        self._visits.setdefault(owner, self._clock.now())
+
+    async def _famous_lists(self, viewer: Viewer, floor: int) -> list[Cached]:
+        """The lists of the followees who were famous at any time since `floor`."""
+        intervals = await self._graph.famous_followees(viewer.id)
+        if not intervals:
+            return []
+        refresh = self._policy.famous_refresh
+        now = self._clock.now()
+        if refresh and (kept := self._merged.get(viewer.id)) is not None:
+            at, version, lists = kept
+            if version == viewer.version and now - at < refresh:
+                return lists
+        authors = dict.fromkeys(i.author_id for i in intervals if i.to_id is None or i.to_id > floor)
+        lists = [await self._author_list(author) for author in authors]
+        if refresh:
+            self._merged[viewer.id] = (now, viewer.version, lists)
+        return lists
+
+    async def _author_list(self, author_id: int) -> Cached:
+        owner = author_list(author_id)
+        self._visits[owner] = self._clock.now()
+        while (found := await self._store.read(owner)) is None:
+            await self._build(owner, 0, ascending([author_id]), True)
+        return found
+
+    # --- reading a page
+
+    async def _read(self, viewer: Viewer, page: Page, source: CachedSource | None) -> Slice[Item]:
+        """The page, from `source` as far as it reaches and from the truth beyond."""
+        actors = pack(ascending([*viewer.following, viewer.id]))
+        if page.upwards and source is not None and page.after is not None and page.after < source.floor:
+            source = None  # an upwards page would cross from the truth into the cache: the truth has all of it
+        cursor = page.after if page.after is not None else MAX_ID if page.before is None else page.before
+        kept: list[Item] = []
+        looked = 0
+        want = page.limit + page.limit // 2 + 4
+        while len(kept) <= page.limit:
+            found = await self._next(source, actors, cursor, want, upwards=page.upwards)
+            if found.count:
+                kept += await self._judge(found, viewer, actors)
+                looked += found.count
+                cursor = int(found.entry_ids[-1])
+            elif source is not None and not page.upwards and source.floor > 0:
+                cursor, source = min(cursor, source.floor), None
+                continue
+            if found.complete:
+                break
+            if looked >= _MOST_CANDIDATES and len(kept) <= page.limit:
+                return _short(kept, page, cursor)
+            want = max(want, 100)
+        return slice_of(kept, page, lambda item: item.entry.id)
+
+    async def _next(
+        self, source: CachedSource | None, actors: bytes, cursor: int, want: int, *, upwards: bool
+    ) -> Found:
+        """The next candidates in the direction of the search, nearest first."""
+        if source is not None:
+            return source.above(cursor, want) if upwards else source.below(cursor, want)
+        page = Page(want, after=cursor) if upwards else Page(want, before=cursor)
+        found = Found.unpack(await self._tweets.candidates(actors, page))
+        return found if upwards else found.reverse()
+
+    async def _judge(self, found: Found, viewer: Viewer, actors: bytes) -> list[Item]:
+        """The candidates that the viewer may see, each tweet once, with the reason why it is there."""
+        shown = await self._tweets.show(found.entry_ids.tolist(), found.tweet_ids.tolist(), viewer.id, Place.HOME)
+        entries = [entry for entry in shown if entry is not None]
+        hidden = await self._repeated([entry for entry in entries if entry.retweeter is not None], viewer, actors)
+        return [Item(entry, reason(entry, viewer.id)) for entry in entries if entry.id not in hidden]
+
+    async def _repeated(self, retweets: Sequence[Entry], viewer: Viewer, actors: bytes) -> set[int]:
+        """Which of these the once rule hides: those with another eligible entry on the same tweet in the window before."""
+        hidden: set[int] = set()
+        others: list[tuple[int, int, int]] = []  # (the retweet judged, the older entry, the tweet)
+        for entry in retweets:
+            tweet, since = entry.tweet, once_window(entry.id)
+            author = tweet.author.id
+            if tweet.id >= since and (author == viewer.id or author in viewer.following):
+                others.append((entry.id, tweet.id, tweet.id))
+            if tweet.counts.retweets > 1:
+                older = Found.unpack(await self._tweets.retweets_of(tweet.id, actors, since - 1, entry.id))
+                others += [(entry.id, other, tweet.id) for other in older.entry_ids.tolist()]
+        if others:
+            shown = await self._tweets.show([o[1] for o in others], [o[2] for o in others], viewer.id, Place.HOME)
+            hidden = {judged for (judged, _, _), entry in zip(others, shown, strict=True) if entry is not None}
+        return hidden
+
+
+def _short(kept: list[Item], page: Page, cursor: int) -> Slice[Item]:
+    """A page that ended early: its cursor goes on from the last candidate that was looked at."""
+    if page.upwards:
+        return Slice(kept[::-1], next=kept[0].entry.id if kept else cursor + 1, prev=cursor)
+    return Slice(kept, next=cursor, prev=kept[0].entry.id if kept else None)
+
+

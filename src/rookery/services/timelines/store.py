@@ -1,0 +1,86 @@
+"""The port of cached timelines.
+
+A cached timeline is a list of candidates with a floor and a version: every entry with id >= floor by the actors it was begun
+with, who are those followed at that graph version. Who may see a candidate is decided at the read.
+
+Two kinds share this form. A *home* timeline belongs to an active user and follows their followees and themselves. An
+*author's list* follows its author alone; readers merge those of famous authors.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+
+Owner = int
+"""Whose timeline it is: a user id for a home timeline, a negated one for an author's list."""
+
+
+def author_list(author_id: int) -> Owner:
+    """The owner that stands for the list of this author's own entries."""
+    return -author_id
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """An entry on its way to the timelines that follow `actor_id`."""
+
+    entry_id: int
+    tweet_id: int
+    actor_id: int
+    famous: bool
+    """The entry is a famous author's: only privileged timelines, the author's list and the actor's own get it."""
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """A cached timeline, as it stood at one moment."""
+
+    entry_ids: Ids
+    """Ascending, each once, all >= floor."""
+    tweet_ids: Ids
+    """The tweet of each entry."""
+    floor: int
+    version: int
+
+
+class TimelineStore(Protocol):
+    """Cached timelines by owner."""
+
+    async def read(self, owner: Owner) -> Cached | None:
+        """The timeline; None where there is none, or where its rebuild has not been filled in yet."""
+        ...
+
+    async def begin(self, owner: Owner, version: int, actor_ids: Ids, *, privileged: bool = False) -> None:
+        """Start a timeline anew, empty and not yet readable: from now on entries of `actor_ids` are delivered to it.
+
+        So nothing is lost between the reading of the truth, which follows, and `fill`. `privileged` ones get the entries of
+        famous authors, too.
+        """
+        ...
+
+    async def fill(self, owner: Owner, version: int, entry_ids: Ids, tweet_ids: Ids, floor: int) -> None:
+        """Add what the truth held (ascending) to what was delivered since `begin`, and make it readable. Does nothing where
+        the timeline was dropped or begun again with another version meanwhile."""
+        ...
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> int:
+        """Insert entries by id into the timelines that follow their actors; repeats do no harm. How many timelines got one.
+
+        A full timeline lets its oldest entry go and raises its floor.
+        """
+        ...
+
+    async def privilege(self, owner: Owner, privileged: bool) -> None:
+        """Change whether a timeline gets the entries of famous authors, if there is one."""
+        ...
+
+    async def drop(self, owners: Sequence[Owner]) -> int:
+        """Free timelines; how many there were."""
+        ...
+
+    async def owners(self) -> list[Owner]:
+        """All owners of timelines."""
+        ...

@@ -1,0 +1,369 @@
+"""The Tweet Service's two contracts: ingestion (writes) and reads. They own one data set."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from rookery.infra.events.port import Event
+from rookery.infra.rpc.port import rpc
+from rookery.kernel.clock import Millis
+from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from rookery.kernel.pages import Page, Slice
+from rookery.kernel.text import Entities
+from rookery.kernel.visibility import Place, Visibility
+from rookery.services.users.contract import User
+
+
+class TweetType(StrEnum):
+    """What a tweet mainly carries."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    LINK = "link"
+
+
+class TweetCounts(msgspec.Struct, frozen=True):
+    """Public replies and quotes that stand, retweets, favorites. Equal to the rows, always."""
+
+    replies: int = 0
+    retweets: int = 0
+    quotes: int = 0
+    favorites: int = 0
+
+
+class ViewerMarks(msgspec.Struct, frozen=True):
+    """What the viewer did with a tweet."""
+
+    favorited: bool = False
+    retweeted: bool = False
+    bookmarked: bool = False
+
+
+class Tweet(msgspec.Struct, frozen=True):
+    """A tweet as one viewer sees it."""
+
+    id: int
+    type: TweetType
+    author: User
+    content: str
+    lang: str | None
+    visibility: Visibility
+    entities: Entities
+    mentions: Mapping[str, int]
+    """Who is mentioned: the handle in lower case, as written, to the user's id."""
+    media_url: str | None
+    """An attachment kept elsewhere; never fetched by Rookery."""
+    reply_to: int | None
+    reply_to_user_id: int | None
+    quote_of: int | None
+    quoted: "Tweet | None"
+    """The quoted tweet where the viewer may see it; a quote's own `quoted` is always None."""
+    created_at: Millis
+    edited_at: Millis | None
+    imported: bool
+    counts: TweetCounts
+    marks: ViewerMarks
+
+
+class Tombstone(msgspec.Struct, frozen=True):
+    """Holds the place of a tweet that was deleted, or that this viewer may not see (which look the same)."""
+
+    id: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of a timeline: a tweet (`id` is the tweet's) or its retweet (`id` is the retweet's own)."""
+
+    id: int
+    tweet: Tweet
+    retweeter: User | None = None
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """A tweet in its conversation."""
+
+    ancestors: list[Tweet | Tombstone]
+    """From the conversation's first tweet down to the one answered; at most 100, the nearest."""
+    tweet: Tweet | Tombstone
+    replies: Slice[Tweet]
+    """Direct answers that the viewer may see, oldest first within a page, pages in the order of `replies`."""
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """Entries without regard to who looks, ascending by id, packed int64 little endian."""
+
+    entry_ids: bytes
+    tweet_ids: bytes
+    """The tweet of each entry: equal to the entry's id, but for retweets."""
+    complete: bool
+    """Whether there are no more in the direction of the search."""
+
+
+class NewTweet(msgspec.Struct, frozen=True):
+    """What an author posts."""
+
+    content: str
+    visibility: Visibility = Visibility.PUBLIC
+    media_url: str | None = None
+    reply_to: int | None = None
+    quote_of: int | None = None
+    lang: str | None = None
+    """BCP 47 tag, as the client declares it."""
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True):
+    """A client's key for one request, with a hash of the request's body."""
+
+    key: str
+    body_hash: bytes
+
+
+class ImportedTweet(msgspec.Struct, frozen=True):
+    """An old tweet from elsewhere. (source, external_id) is unique: a second import of it changes nothing."""
+
+    author_id: int
+    content: str
+    created_at: Millis
+    source: str
+    external_id: str
+    lang: str | None = None
+    media_url: str | None = None
+    reply_to_external_id: str | None = None
+    """The tweet of the same source that it answers, if that was imported before or in the same batch."""
+    retweets: int = 0
+    favorites: int = 0
+    """Figures of the original, kept beside the counts of what happened here."""
+
+
+class ImportedEntry(msgspec.Struct, frozen=True):
+    """A retweet or favorite of a generated or imported person."""
+
+    user_id: int
+    tweet_id: int
+    at: Millis
+
+
+class Posted(Event, topic="tweets", version=1):
+    """A tweet was posted."""
+
+    tweet_id: int
+    author_id: int
+    visibility: Visibility
+    reply_to: int | None = None
+    reply_to_user_id: int | None = None
+    quote_of: int | None = None
+    quoted_user_id: int | None = None
+    mentioned_ids: tuple[int, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    """Keys of the hashtags."""
+
+
+class Deleted(Event, topic="tweets", version=1):
+    """A tweet was deleted by its author; a tombstone remains."""
+
+    tweet_id: int
+    author_id: int
+    tweet_version: int
+
+
+class Retweeted(Event, topic="tweets", version=1):
+    """A tweet was retweeted: an entry of its own, `retweet_id`."""
+
+    tweet_id: int
+    retweet_id: int
+    user_id: int
+    author_id: int
+
+
+class Unretweeted(Event, topic="tweets", version=1):
+    """A retweet was undone."""
+
+    tweet_id: int
+    retweet_id: int
+    user_id: int
+    author_id: int
+
+
+class Favorited(Event, topic="tweets", version=1):
+    """A tweet was favorited."""
+
+    tweet_id: int
+    user_id: int
+    author_id: int
+
+
+class Unfavorited(Event, topic="tweets", version=1):
+    """A favorite was undone."""
+
+    tweet_id: int
+    user_id: int
+    author_id: int
+
+
+class Imported(Event, topic="tweets", version=1):
+    """Old entries were added in bulk: indexed, but nobody is notified and nothing trends.
+
+    `entry_ids[i]` is an entry of `actor_ids[i]` on `tweet_ids[i]` (equal to the entry's id for a tweet).
+    """
+
+    batch_id: int
+    entry_ids: tuple[int, ...]
+    tweet_ids: tuple[int, ...]
+    actor_ids: tuple[int, ...]
+
+
+class TweetIngestion(Protocol):
+    """Writing. The actor must be active (Forbidden("inactive") else). Who may not see a tweet gets NotFound."""
+
+    @rpc(idempotent=False, raises=(Invalid, NotFound, Forbidden, Conflict))
+    async def post(self, author_id: int, new: NewTweet, key: IdempotencyKey | None = None) -> Tweet:
+        """Post a tweet, answer or quote.
+
+        With a key, a repeat within 24 h answers the same tweet and posts nothing; with another body it raises
+        Invalid("idempotency_key_reused"). Raises Forbidden("blocked") where the author of the tweet answered or quoted, or of
+        the conversation's first tweet, blocks or is blocked; Invalid naming the field for bad content.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
+    async def delete(self, author_id: int, tweet_id: int) -> None:
+        """Delete one's own tweet; a tombstone remains, and so do its replies. Raises Forbidden("not_yours")."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
+    async def retweet(self, user_id: int, tweet_id: int) -> Tweet:
+        """Retweet. Raises Forbidden("not_retweetable") for a tweet that is not for everybody."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def unretweet(self, user_id: int, tweet_id: int) -> Tweet:
+        """Undo a retweet."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def favorite(self, user_id: int, tweet_id: int) -> Tweet:
+        """Favorite."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def unfavorite(self, user_id: int, tweet_id: int) -> Tweet:
+        """Undo a favorite."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def bookmark(self, user_id: int, tweet_id: int) -> Tweet:
+        """Bookmark; nobody else learns of it."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def unbookmark(self, user_id: int, tweet_id: int) -> Tweet:
+        """Undo a bookmark."""
+        ...
+
+    @rpc(idempotent=True, timeout=60)
+    async def import_tweets(self, tweets: Sequence[ImportedTweet]) -> list[int | None]:
+        """Add old tweets in bulk, longer ones than 280 too: the new id of each, or None for one that was there already.
+        `imported_ids` finds those."""
+        ...
+
+    @rpc(idempotent=True, timeout=60)
+    async def imported_ids(self, source: str, external_ids: Sequence[str]) -> Mapping[str, int]:
+        """The ids of tweets imported before, by external id; unknown ones are left out."""
+        ...
+
+    @rpc(idempotent=True, timeout=60)
+    async def import_retweets(self, retweets: Sequence[ImportedEntry]) -> int:
+        """Add old retweets in bulk; how many were new."""
+        ...
+
+    @rpc(idempotent=True, timeout=60)
+    async def import_favorites(self, favorites: Sequence[ImportedEntry]) -> int:
+        """Add old favorites in bulk; how many were new."""
+        ...
+
+
+class TweetReads(Protocol):
+    """Reading. `viewer_id` 0 is a guest. What the viewer may not see is left out, or NotFound where it was asked for."""
+
+    @rpc(idempotent=True)
+    async def get(self, tweet_ids: Sequence[int], viewer_id: int) -> list[Tweet]:
+        """These tweets, in this order, without those that the viewer may not see."""
+        ...
+
+    @rpc(idempotent=True)
+    async def show(
+        self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
+    ) -> list[Entry | None]:
+        """Hydrate entries in bulk and pass each through `visible`: None where it refuses, or where a retweet was undone.
+
+        `tweet_ids[i]` is the tweet of `entry_ids[i]`; they are equal but for retweets.
+        """
+        ...
+
+    @rpc(idempotent=True, timeout=5)
+    async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
+        """The entries by any of `actor_ids` (packed int64), whatever the viewer: up to `page.limit` (not bounded by 100),
+        the newest below `page.before`, or the oldest above `page.after`. Cost grows with the actors, not with their tweets."""
+        ...
+
+    @rpc(idempotent=True)
+    async def retweets_of(self, tweet_id: int, actor_ids: bytes, after: int, before: int) -> Candidates:
+        """The retweets of a tweet by any of `actor_ids` (packed, sorted) with an id between `after` and `before`, both exclusive."""
+        ...
+
+    @rpc(idempotent=True)
+    async def last_write(self, user_id: int) -> int:
+        """The log's offset of the user's newest entry as far as this process wrote it; 0 if none. For reading one's own writes."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def by_user(
+        self, user_id: int, viewer_id: int, page: Page, *, replies: bool = True, media: bool = False
+    ) -> Slice[Entry]:
+        """A user timeline: the user's tweets and retweets, newest first; `replies=False` leaves answers to others out,
+        `media=True` keeps tweets with an attachment only. Raises NotFound for one who is inactive or blocks or is blocked."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def thread(self, tweet_id: int, viewer_id: int, page: Page) -> Thread:
+        """The conversation around a tweet. A deleted tweet's thread can be read as long as it has replies."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def replies(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+        """Direct answers, newest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def quotes(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+        """Tweets that quote it, newest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def retweeters(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[User]:
+        """Who retweeted it, newest first; cursors are retweet ids."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def favoriters(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[User]:
+        """Who favorited it, newest first; cursors are favorites' own ids."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def favorites(self, user_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+        """What a user favorited, newest favorite first; cursors are favorites' own ids."""
+        ...
+
+    @rpc(idempotent=True)
+    async def bookmarks(self, user_id: int, page: Page) -> Slice[Tweet]:
+        """My bookmarks, newest first; cursors are bookmarks' own ids."""
+        ...
+
+    @rpc(idempotent=True)
+    async def tweet_counts(self, user_ids: Sequence[int]) -> Mapping[int, int]:
+        """How many tweets of each of these stand."""
+        ...

@@ -1,0 +1,263 @@
+"""The User Service's contract: accounts, credentials, sessions."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from rookery.infra.events.port import Event
+from rookery.infra.rpc.port import rpc
+from rookery.kernel.clock import Millis
+from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthorized
+from rookery.kernel.visibility import State
+
+SCOPES = ("read", "write", "admin")
+
+
+class Role(StrEnum):
+    """What an account may do to others."""
+
+    PERSON = "person"
+    MODERATOR = "moderator"
+    ADMIN = "admin"
+
+
+class User(msgspec.Struct, frozen=True):
+    """What everybody may know of an account."""
+
+    id: int
+    handle: str
+    name: str
+    bio: str
+    location: str
+    avatar_url: str | None
+    protected: bool
+    state: State
+    role: Role
+    created_at: Millis
+    version: int
+    """Grows with each change of the account."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What only the account's owner may know, beside what everybody may."""
+
+    user: User
+    email: str | None
+    """None for imported and generated people, who can't log in."""
+    date_of_birth: str | None
+    """ISO 8601 date."""
+    country: str | None
+    """ISO 3166-1 alpha-2."""
+    last_active: Millis | None
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """A new account. The rules of the fields are in `rules.py`; every broken one is reported at once."""
+
+    handle: str
+    email: str
+    password: str
+    name: str = ""
+    """The handle, where empty."""
+    bio: str = ""
+    location: str = ""
+    country: str | None = None
+    date_of_birth: str | None = None
+    avatar_url: str | None = None
+    protected: bool = False
+
+
+class ProfileChange(msgspec.Struct, frozen=True):
+    """Changes of an account; UNSET fields stay as they are."""
+
+    handle: str | msgspec.UnsetType = msgspec.UNSET
+    email: str | msgspec.UnsetType = msgspec.UNSET
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    bio: str | msgspec.UnsetType = msgspec.UNSET
+    location: str | msgspec.UnsetType = msgspec.UNSET
+    country: str | None | msgspec.UnsetType = msgspec.UNSET
+    date_of_birth: str | None | msgspec.UnsetType = msgspec.UNSET
+    avatar_url: str | None | msgspec.UnsetType = msgspec.UNSET
+    protected: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Who logs in, seen from the gateway: the program's name and the network address, for limits and the list of sessions."""
+
+    app: str = ""
+    address: str = ""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A log-in that lasts. Its token is known to its holder alone; the store keeps a hash."""
+
+    id: int
+    user_id: int
+    app: str
+    scopes: tuple[str, ...]
+    created_at: Millis
+    expires_at: Millis
+    last_used: Millis
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """A fresh session with its token, which is shown this once."""
+
+    account: Account
+    session: Session
+    token: str
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whom a token stands for."""
+
+    user_id: int
+    session_id: int
+    scopes: tuple[str, ...]
+    role: Role
+    expires_at: Millis
+
+
+class NewPerson(msgspec.Struct, frozen=True):
+    """Somebody who is imported or generated: no email, no password, passive until they visit."""
+
+    handle: str
+    name: str = ""
+    bio: str = ""
+    location: str = ""
+    created_at: Millis | None = None
+
+
+class Registered(Event, topic="users", version=1):
+    """An account came to be."""
+
+    user_id: int
+    handle: str
+    user_version: int
+
+
+class Imported(Event, topic="users", version=1):
+    """Accounts came to be in bulk: `first_id` is the smallest of `count` ids."""
+
+    first_id: int
+    count: int
+
+
+class Changed(Event, topic="users", version=1):
+    """The account's public face changed: handle, name, bio, picture, protection, role."""
+
+    user_id: int
+    user_version: int
+
+
+class StateChanged(Event, topic="users", version=1):
+    """The account was deactivated, suspended, limited, or is active again."""
+
+    user_id: int
+    user_version: int
+    old: State
+    new: State
+
+
+class SessionRevoked(Event, topic="users", version=1):
+    """A session, or every session where `session_id` is None except `kept`, is no good any more."""
+
+    user_id: int
+    session_id: int | None = None
+    kept: int | None = None
+
+
+class Users(Protocol):
+    """Accounts and who may use them."""
+
+    @rpc(idempotent=False, timeout=5, raises=(Invalid, Conflict, TooMany))
+    async def register(self, new: Registration, client: Client) -> SignedIn:
+        """Open an account and log it in. Raises Invalid naming every wrong field, Conflict for a taken handle or email."""
+        ...
+
+    @rpc(idempotent=False, timeout=5, raises=(Unauthorized, Forbidden, TooMany))
+    async def log_in(self, login: str, password: str, client: Client) -> SignedIn:
+        """Log in by handle or email. A deactivated account within its grace time comes back by this.
+
+        Raises Unauthorized("bad_credentials") for a wrong name or password alike, after the same time; TooMany after too many
+        failures of the account or the address; Forbidden for a suspended account or one beyond its grace time (only once
+        the password was right).
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(Unauthorized,))
+    async def authenticate(self, token: str) -> Identity:
+        """Whom `token` stands for. Raises Unauthorized for one that is forged, expired or revoked, or whose account is inactive."""
+        ...
+
+    @rpc(idempotent=False, raises=(NotFound,))
+    async def issue(self, user_id: int, scopes: Sequence[str], client: Client) -> SignedIn:
+        """A fresh session without a password, for operators and scripts."""
+        ...
+
+    @rpc(idempotent=True)
+    async def sessions(self, user_id: int) -> list[Session]:
+        """The account's sessions that are still good, newest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def revoke(self, user_id: int, session_id: int) -> None:
+        """End one of the account's sessions. Raises NotFound where it has no such session."""
+        ...
+
+    @rpc(idempotent=False, timeout=5, raises=(Invalid, Forbidden, TooMany))
+    async def change_password(self, user_id: int, old: str, new: str, keep_session: int) -> None:
+        """Set a new password and end every other session. Raises Forbidden("bad_password") where `old` is wrong."""
+        ...
+
+    @rpc(idempotent=True)
+    async def get(self, ids: Sequence[int]) -> Mapping[int, User]:
+        """These accounts, inactive ones too (callers decide by `state`); unknown ids are left out. Cached."""
+        ...
+
+    @rpc(idempotent=True)
+    async def by_handles(self, handles: Sequence[str]) -> Mapping[str, User]:
+        """Accounts by handle without regard to case; the keys are the handles in lower case."""
+        ...
+
+    @rpc(idempotent=True)
+    async def by_email(self, email: str) -> User | None:
+        """For internal use only: never shown to anyone."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def account(self, user_id: int) -> Account:
+        """The owner's own view."""
+        ...
+
+    @rpc(idempotent=True, timeout=5, raises=(Invalid, Conflict, NotFound))
+    async def edit(self, user_id: int, change: ProfileChange) -> Account:
+        """Change the profile. Raises as `register` does."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def deactivate(self, user_id: int) -> None:
+        """Make the account inactive and end its sessions. Nothing is erased; logging in within the grace time undoes it."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Conflict))
+    async def set_state(self, user_id: int, state: State) -> User:
+        """For operators and moderators: suspend, limit, restore. Erasing is not a state one sets."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def set_role(self, user_id: int, role: Role) -> User:
+        """For operators: person, moderator, admin."""
+        ...
+
+    @rpc(idempotent=True)
+    async def seen(self, user_id: int) -> None:
+        """The account visited just now. Kept in memory at once, written at most every 10 minutes."""
+        ...
+
+    @rpc(idempotent=True, timeout=60)
+    async def import_people(self, people: Sequence[NewPerson]) -> Mapping[str, int]:
+        """Make people in bulk; those whose handle exists stay as they are. Answers ids by handle in lower case, for all."""
+        ...

@@ -1,0 +1,156 @@
+"""Every setting of Rookery, in one place.
+
+A setting comes from, in rising order: its default here, a TOML file (`rookery.toml` in the data folder, or one named by
+ROOKERY_CONFIG), the environment (`ROOKERY_<NAME>`), the command line.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+_PREFIX = "ROOKERY_"
+_NONE = ("none", "null", "")
+
+
+class BadSetting(Exception):
+    """A setting that can't be used; the message names it and says why."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings. Durations say their unit in the name."""
+
+    data: Path = Path("data")
+    """The folder of everything that is kept."""
+    host: str = "127.0.0.1"
+    """The address that is listened on."""
+    port: int = 8000
+    """The port that is listened on; 0 takes a free one."""
+    metrics_host: str = "127.0.0.1"
+    """The address of metrics and health."""
+    metrics_port: int = 9464
+    """The port of metrics and health; 0 takes a free one, -1 has none."""
+    public_reads: bool = True
+    """Whether guests may read what is public."""
+    cors_origins: tuple[str, ...] = ()
+    """Web origins whose pages may use the API; "*" for all."""
+    body_limit: int = 65_536
+    """Bytes that a request's body may have."""
+    log_format: str = "console"
+    """console or json."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    famous_followers: int | None = 10_000
+    """Followers that make an account famous (left at 80% of it). 0: everybody is; none: nobody is."""
+    famous_refresh_seconds: float = 0.0
+    """Age at which the merged entries of famous accounts are read again; 0 is at every read."""
+    timeline_entries: int = 800
+    """Entries that a cached home timeline holds."""
+    active_days: float = 3.0
+    """Days after the last visit at which a cached home timeline is freed."""
+
+    session_days: float = 90.0
+    """Days after which a token expires."""
+    grace_days: float = 30.0
+    """Days within which a deactivated account comes back by logging in."""
+    login_attempts_account: int = 10
+    """Failed log-ins of one account within 15 minutes."""
+    login_attempts_address: int = 50
+    """Failed log-ins from one network address within 15 minutes."""
+
+    hot_tweets_min: int = 50_000
+    """Tweets that the cache of the hottest may hold whatever the day's number; beyond it, 20% of the last day's tweets."""
+    hot_tweets_mib: int = 256
+    """MiB that this cache may take."""
+    cached_users: int = 100_000
+    """Accounts kept in memory."""
+    cached_users_seconds: float = 600.0
+    """Seconds after which a cached account is read again."""
+
+    events_keep_hours: float = 72.0
+    """Hours that events are kept after every group has handled them."""
+    scan_seconds: float = 5.0
+    """Seconds that one long read of the store may take."""
+    allow_clock_behind: bool = False
+    """Start although the store is over an hour ahead of this machine's clock."""
+
+
+def load(data: Path | None = None, config: Path | None = None, **overrides: Any) -> Settings:
+    """The settings in force; `overrides` of None are no overrides. Raises BadSetting naming what can't be used."""
+    values: dict[str, Any] = {}
+    folder = data or Path(os.environ.get(_PREFIX + "DATA", "data"))
+    named = config or (Path(os.environ[_PREFIX + "CONFIG"]) if _PREFIX + "CONFIG" in os.environ else None)
+    file = named or folder / "rookery.toml"
+    if file.is_file():
+        try:
+            values.update(tomllib.loads(file.read_text("utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadSetting(f"{file}: {error}") from error
+    elif named is not None:
+        raise BadSetting(f"{named}: there is no such file")
+    values.update(_environment())
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    if isinstance(famous := values.get("famous_followers"), str) and famous.lower() in _NONE:
+        values["famous_followers"] = None
+    values["data"] = folder if data is not None or "data" not in values else values["data"]
+    try:
+        made = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise BadSetting(f"settings: {error}") from error
+    return _checked(made)
+
+
+def _environment() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        text = os.environ.get(_PREFIX + field.name.upper())
+        if text is None:
+            continue
+        if field.name == "cors_origins":
+            found[field.name] = [part.strip() for part in text.split(",") if part.strip()]
+        elif field.type is bool:
+            found[field.name] = {"on": "true", "off": "false", "yes": "true", "no": "false"}.get(text.lower(), text)
+        else:
+            found[field.name] = text
+    return found
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    raise NotImplementedError
+
+
+_AT_LEAST = {
+    "port": 0,
+    "metrics_port": -1,
+    "famous_followers": 0,
+    "timeline_entries": 20,
+    "body_limit": 1024,
+    "hot_tweets_min": 1,
+    "hot_tweets_mib": 1,
+    "cached_users": 1,
+    "login_attempts_account": 1,
+    "login_attempts_address": 1,
+}
+
+
+def _checked(made: Settings) -> Settings:
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(made, field.name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        low = _AT_LEAST.get(field.name, 0)
+        if value < low:
+            raise BadSetting(f"{field.name} is at least {low}, not {value}")
+    for name in ("port", "metrics_port"):
+        if getattr(made, name) > 65_535:
+            raise BadSetting(f"{name} is at most 65535, not {getattr(made, name)}")
+    if made.log_format not in ("console", "json"):
+        raise BadSetting(f"log_format is console or json, not {made.log_format!r}")
+    if made.log_level not in ("debug", "info", "warning", "error"):
+        raise BadSetting(f"log_level is debug, info, warning or error, not {made.log_level!r}")
+    return made

@@ -1,0 +1,46 @@
+"""What tests stand on: the real embedded engines, each test with a folder of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import rookery
+from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.sql.migrations import migrate
+from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.kernel.clock import ManualClock
+from rookery.kernel.ids import IdGenerator
+
+NEW_YEAR = 1_767_225_600_000
+"""2026-01-01T00:00:00Z, where test clocks stand."""
+
+MIGRATIONS = Path(rookery.__file__).parent / "migrations"
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NEW_YEAR)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    opened = SqliteDatabase(tmp_path / "rookery.db")
+    migrate(opened, MIGRATIONS)
+    opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def log(database: SqliteDatabase, clock: ManualClock) -> AsyncIterator[SqlEventLog]:
+    """Subscribe first; then `await log.start()` begins to deliver."""
+    made = SqlEventLog(database, clock)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def ids(clock: ManualClock) -> IdGenerator:
+    return IdGenerator(clock, node=0)
