@@ -80,6 +80,7 @@ class SqlEventLog:
         self._tasks: list[asyncio.Task[None]] = []
         self._saved_at: Millis = 0
         self._stopping = False
+        self._newest = 0
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
 
@@ -101,7 +102,7 @@ class SqlEventLog:
             assert row is not None
             offset = row[0]
         if events:
-            tx.after_commit(lambda: self._committed(events))
+            tx.after_commit(lambda: self._committed(events, offset))
         return offset
 
     async def publish(self, events: Sequence[Event]) -> None:
@@ -113,7 +114,8 @@ class SqlEventLog:
         assert row is not None
         return row[0]
 
-    def _committed(self, events: Sequence[Event]) -> None:
+    def _committed(self, events: Sequence[Event], offset: int) -> None:
+        self._newest = offset
         self.appended.update(event.name for event in events)
         self._wake()
 
@@ -361,9 +363,16 @@ class SqlEventLog:
 
         return await self._database.scan(work)
 
-    def lags(self, head: int) -> dict[str, int]:
-        """Offsets between `head` and each group of this process: what a gauge shows, without a scan."""
-        return {name: max(0, head - group.offset) for name, group in self._groups.items()}
+    def lags(self) -> dict[str, int]:
+        """Offsets between the newest event seen and each group of this process: what a gauge shows, without a scan."""
+        newest = max((group.offset for group in self._groups.values()), default=0)
+        newest = max(newest, self._newest)
+        return {name: newest - group.offset for name, group in self._groups.items()}
+
+    def health(self) -> dict[str, str]:
+        """Each consumer, and "ok" or what is wrong with it."""
+        states = {task.get_name(): "ended" if task.done() else "ok" for task in self._tasks}
+        return states if states else {"consumers": "not started"}
 
     def failures(self) -> dict[str, int]:
         """Failed tries of each group of this process."""

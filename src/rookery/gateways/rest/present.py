@@ -1,0 +1,219 @@
+"""From what services answer to the JSON of the API. Pure but for `Presenter`, which asks for counts in bulk."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from rookery.gateways.rest import shapes
+from rookery.kernel.clock import Millis, to_datetime
+from rookery.kernel.pages import Slice
+from rookery.kernel.text import Entities
+from rookery.services.graph.contract import Counts, Graph, Relationship
+from rookery.services.timelines.contract import Item
+from rookery.services.tweets.contract import Entry, Thread, Tombstone, Tweet, TweetReads, TweetType
+from rookery.services.users.contract import Account, Session, SignedIn, User
+
+encode = msgspec.json.Encoder().encode
+"""A shape as JSON bytes."""
+
+_NO_COUNTS: Final = Counts()
+_NO_ENTITIES: Final = shapes.Entities([], [], [], [])
+_OWN: Final = shapes.Reason("own")
+_FOLLOW: Final = shapes.Reason("follow")
+
+
+def rfc3339(moment: Millis) -> str:
+    """`moment` as RFC 3339 text: UTC, with milliseconds."""
+    return to_datetime(moment).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _moment(moment: Millis | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def _id(id: int | None) -> str | None:
+    return None if id is None else str(id)
+
+
+def author(user: User) -> shapes.Author:
+    return shapes.Author(str(user.id), user.handle, user.name, user.avatar_url)
+
+
+def user(of: User, counts: Counts, tweets: int) -> shapes.User:
+    return shapes.User(
+        id=str(of.id),
+        handle=of.handle,
+        name=of.name,
+        bio=of.bio,
+        location=of.location,
+        avatar_url=of.avatar_url,
+        protected=of.protected,
+        role=of.role.value,
+        created_at=rfc3339(of.created_at),
+        counts=shapes.UserCounts(counts.followers, counts.following, tweets),
+    )
+
+
+def account(of: Account, counts: Counts, tweets: int) -> shapes.Account:
+    whole = of.user
+    return shapes.Account(
+        id=str(whole.id),
+        handle=whole.handle,
+        name=whole.name,
+        bio=whole.bio,
+        location=whole.location,
+        avatar_url=whole.avatar_url,
+        protected=whole.protected,
+        role=whole.role.value,
+        created_at=rfc3339(whole.created_at),
+        counts=shapes.UserCounts(counts.followers, counts.following, tweets),
+        state=whole.state.value,
+        email=of.email,
+        date_of_birth=of.date_of_birth,
+        country=of.country,
+        last_active=_moment(of.last_active),
+    )
+
+
+def relationship(of: Relationship) -> shapes.Relationship:
+    return shapes.Relationship(
+        user_id=str(of.user_id),
+        following=of.following,
+        followed_by=of.followed_by,
+        requested=of.requested,
+        requested_by=of.requested_by,
+        blocking=of.blocking,
+        blocked_by=of.blocked_by,
+        muting=of.muting,
+    )
+
+
+def session(of: Session, current: int) -> shapes.Session:
+    """`current` is the id of the session that asks."""
+    return shapes.Session(
+        id=str(of.id),
+        app=of.app,
+        scopes=list(of.scopes),
+        created_at=rfc3339(of.created_at),
+        expires_at=rfc3339(of.expires_at),
+        last_used=rfc3339(of.last_used),
+        current=of.id == current,
+    )
+
+
+def tweet(of: Tweet) -> shapes.Tweet:
+    counts, marks = of.counts, of.marks
+    return shapes.Tweet(
+        id=str(of.id),
+        type=of.type.value,
+        author=author(of.author),
+        content=of.content,
+        lang=of.lang,
+        visibility=of.visibility.value,
+        entities=_entities(of),
+        media=_media(of),
+        reply_to=_id(of.reply_to),
+        reply_to_user_id=_id(of.reply_to_user_id),
+        quote_of=_id(of.quote_of),
+        quoted=None if of.quoted is None else tweet(of.quoted),
+        created_at=rfc3339(of.created_at),
+        edited_at=_moment(of.edited_at),
+        imported=of.imported,
+        counts=shapes.TweetCounts(counts.replies, counts.retweets, counts.quotes, counts.favorites),
+        viewer=shapes.ViewerMarks(marks.favorited, marks.retweeted, marks.bookmarked),
+    )
+
+
+def tweets(of: Slice[Tweet]) -> shapes.TweetList:
+    return shapes.TweetList([tweet(one) for one in of.items], _id(of.next), _id(of.prev))
+
+
+def home(of: Slice[Item]) -> shapes.Timeline:
+    """A page of a home timeline."""
+    return shapes.Timeline([_item(one) for one in of.items], _id(of.next), _id(of.prev))
+
+
+def profile(of: Slice[Entry]) -> shapes.Timeline:
+    """A page of a user timeline: `own` for what its owner wrote, `retweet` by the owner for the rest."""
+    items = [
+        shapes.Item(
+            str(one.id),
+            tweet(one.tweet),
+            _OWN if one.retweeter is None else shapes.Reason("retweet", author(one.retweeter)),
+        )
+        for one in of.items
+    ]
+    return shapes.Timeline(items, _id(of.next), _id(of.prev))
+
+
+def thread(of: Thread) -> shapes.Thread:
+    return shapes.Thread([_standing(one) for one in of.ancestors], _standing(of.tweet), tweets(of.replies))
+
+
+def _item(of: Item) -> shapes.Item:
+    kind, by = of.reason.kind.value, of.reason.by
+    if by is not None:
+        reason = shapes.Reason(kind, author(by))
+    else:
+        reason = _FOLLOW if kind == "follow" else shapes.Reason(kind)
+    return shapes.Item(str(of.entry.id), tweet(of.entry.tweet), reason)
+
+
+def _standing(of: Tweet | Tombstone) -> shapes.Tweet | shapes.Tombstone:
+    return shapes.Tombstone(str(of.id)) if isinstance(of, Tombstone) else tweet(of)
+
+
+def _media(of: Tweet) -> list[shapes.Media]:
+    if of.media_url is None:
+        return []
+    type = of.type
+    return [shapes.Media("link" if type is TweetType.TEXT else type.value, of.media_url)]
+
+
+def _entities(of: Tweet) -> shapes.Entities:
+    found: Entities = of.entities
+    if not (found.mentions or found.hashtags or found.cashtags or found.urls):
+        return _NO_ENTITIES
+    known = of.mentions
+    return shapes.Entities(
+        mentions=[
+            shapes.Mention(one.handle, _id(known.get(one.handle.lower())), (one.start, one.end))
+            for one in found.mentions
+        ],
+        hashtags=[shapes.Hashtag(one.tag, one.key, (one.start, one.end)) for one in found.hashtags],
+        cashtags=[shapes.Cashtag(one.symbol, (one.start, one.end)) for one in found.cashtags],
+        urls=[shapes.Url(one.url, (one.start, one.end)) for one in found.urls],
+    )
+
+
+class Presenter:
+    """Shapes people with their counts: two bulk calls for a page, however long."""
+
+    def __init__(self, graph: Graph, reads: TweetReads) -> None:
+        self._graph = graph
+        self._reads = reads
+
+    async def people(self, of: Sequence[User]) -> list[shapes.User]:
+        """These accounts, in this order."""
+        if not of:
+            return []
+        ids = [one.id for one in of]
+        counts = await self._graph.counts(ids)
+        tweets = await self._reads.tweet_counts(ids)
+        return [user(one, counts.get(one.id, _NO_COUNTS), tweets.get(one.id, 0)) for one in of]
+
+    async def page(self, of: Slice[User]) -> shapes.UserList:
+        """A page of people."""
+        return shapes.UserList(await self.people(of.items), _id(of.next), _id(of.prev))
+
+    async def own(self, of: Account) -> shapes.Account:
+        """An account for its owner."""
+        id = of.user.id
+        counts = await self._graph.counts([id])
+        tweets = await self._reads.tweet_counts([id])
+        return account(of, counts.get(id, _NO_COUNTS), tweets.get(id, 0))
+
+    async def signed_in(self, of: SignedIn) -> shapes.SignedIn:
+        """A fresh log-in, with its token."""
+        return shapes.SignedIn(await self.own(of.account), of.token, session(of.session, of.session.id))

@@ -1,0 +1,374 @@
+"""The JSON of the API: ids as strings, moments as RFC 3339 UTC with milliseconds. The OpenAPI document is made from these.
+
+Answers carry every field, always; requests refuse fields that they do not know.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+ID_PATTERN = "^[1-9][0-9]{0,18}$"
+
+Id = Annotated[str, Meta(description="An id: decimal digits.", extra_json_schema={"pattern": ID_PATTERN})]
+Moment = Annotated[
+    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+]
+Cursor = Annotated[str, Meta(description="A cursor: opaque to clients.", extra_json_schema={"pattern": "^[0-9]{1,19}$"})]
+Visibility = Literal["public", "unlisted", "followers", "mentioned"]
+Role = Literal["person", "moderator", "admin"]
+
+
+# --- people ----------------------------------------------------------------------------------------------------
+
+
+class UserCounts(Struct, frozen=True):
+    """How many follow the account, how many it follows, how many tweets it has."""
+
+    followers: int
+    following: int
+    tweets: int
+
+
+class Author(Struct, frozen=True):
+    """An account in brief, as it stands beside tweets."""
+
+    id: Id
+    handle: str
+    name: str
+    avatar_url: str | None
+
+
+class User(Struct, frozen=True):
+    """What everybody may know of an account."""
+
+    id: Id
+    handle: str
+    name: str
+    bio: str
+    location: str
+    avatar_url: str | None
+    protected: bool
+    role: Role
+    created_at: Moment
+    counts: UserCounts
+
+
+class Account(Struct, frozen=True):
+    """An account as its owner sees it."""
+
+    id: Id
+    handle: str
+    name: str
+    bio: str
+    location: str
+    avatar_url: str | None
+    protected: bool
+    role: Role
+    created_at: Moment
+    counts: UserCounts
+    state: Literal["active", "deactivated", "suspended", "limited", "erased"]
+    email: str | None
+    date_of_birth: str | None
+    country: str | None
+    last_active: Moment | None
+
+
+class UserList(Struct, frozen=True):
+    """A page of people."""
+
+    items: list[User]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class Relationship(Struct, frozen=True):
+    """What stands between me and `user_id`, seen from me."""
+
+    user_id: Id
+    following: bool
+    followed_by: bool
+    requested: bool
+    requested_by: bool
+    blocking: bool
+    blocked_by: bool
+    muting: bool
+
+
+class Session(Struct, frozen=True):
+    """A log-in that lasts; `current` is the one that asks."""
+
+    id: Id
+    app: str
+    scopes: list[str]
+    created_at: Moment
+    expires_at: Moment
+    last_used: Moment
+    current: bool
+
+
+class SessionList(Struct, frozen=True):
+    """All sessions that are good, newest first; the cursors are null."""
+
+    items: list[Session]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class SignedIn(Struct, frozen=True):
+    """A fresh log-in. The token is shown this once."""
+
+    user: Account
+    token: str
+    session: Session
+
+
+# --- tweets ----------------------------------------------------------------------------------------------------
+
+Indices = Annotated[
+    tuple[int, int], Meta(description="Where it stands in the content: start and end (exclusive), in code points.")
+]
+
+
+class Mention(Struct, frozen=True):
+    """`@handle`; `user_id` is null where nobody has that handle."""
+
+    handle: str
+    user_id: Id | None
+    indices: Indices
+
+
+class Hashtag(Struct, frozen=True):
+    """`#tag` as written; `key` is the same for all spellings."""
+
+    tag: str
+    key: str
+    indices: Indices
+
+
+class Cashtag(Struct, frozen=True):
+    """`$SYMBOL` as written."""
+
+    symbol: str
+    indices: Indices
+
+
+class Url(Struct, frozen=True):
+    """A URL as written, with or without its protocol."""
+
+    url: str
+    indices: Indices
+
+
+class Entities(Struct, frozen=True):
+    """What a tweet's content refers to, in the order of the text."""
+
+    mentions: list[Mention]
+    hashtags: list[Hashtag]
+    cashtags: list[Cashtag]
+    urls: list[Url]
+
+
+class Media(Struct, frozen=True):
+    """An attachment."""
+
+    type: Literal["image", "video", "audio", "link"]
+    url: str
+
+
+class TweetCounts(Struct, frozen=True):
+    """Replies and quotes that stand and are public, retweets, favorites."""
+
+    replies: int
+    retweets: int
+    quotes: int
+    favorites: int
+
+
+class ViewerMarks(Struct, frozen=True):
+    """What the one who asks did with the tweet; all false for guests."""
+
+    favorited: bool
+    retweeted: bool
+    bookmarked: bool
+
+
+class Tweet(Struct, frozen=True):
+    """A tweet. `quoted` is the tweet `quote_of` where the one who asks may see it; that one's own `quoted` is null."""
+
+    id: Id
+    type: Literal["text", "image", "video", "audio", "link"]
+    author: Author
+    content: str
+    lang: str | None
+    visibility: Visibility
+    entities: Entities
+    media: list[Media]
+    reply_to: Id | None
+    reply_to_user_id: Id | None
+    quote_of: Id | None
+    quoted: "Tweet | None"
+    created_at: Moment
+    edited_at: Moment | None
+    imported: bool
+    counts: TweetCounts
+    viewer: ViewerMarks
+
+
+class Tombstone(Struct, frozen=True):
+    """Holds the place of a tweet that is not there, or not for the one who asks."""
+
+    id: Id
+    tombstone: Literal[True] = True
+
+
+class TweetList(Struct, frozen=True):
+    """A page of tweets."""
+
+    items: list[Tweet]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """Why an item stands in a timeline; `by` is who retweeted it."""
+
+    kind: Literal["follow", "retweet", "own"]
+    by: Author | UnsetType = UNSET
+
+
+class Item(Struct, frozen=True):
+    """A line of a timeline; `id` is the entry's, which is not the tweet's where it is a retweet."""
+
+    id: Id
+    tweet: Tweet
+    reason: Reason
+
+
+class Timeline(Struct, frozen=True):
+    """A page of a timeline."""
+
+    items: list[Item]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class Thread(Struct, frozen=True):
+    """A tweet in its conversation: from the first tweet down to the one answered, the tweet, and a page of answers."""
+
+    ancestors: list[Tweet | Tombstone]
+    tweet: Tweet | Tombstone
+    replies: TweetList
+
+
+# --- errors and health -----------------------------------------------------------------------------------------
+
+
+class ProblemField(Struct, frozen=True):
+    """One thing that is wrong with one field of the request."""
+
+    field: str
+    code: str
+    message: str
+    params: dict[str, Any]
+
+
+class Problem(Struct, frozen=True):
+    """What went wrong, by RFC 9457. `code` is stable, for programs; `detail` is a sentence for people."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    params: dict[str, Any]
+    errors: list[ProblemField]
+    instance: str
+    request_id: str
+
+
+class Health(Struct, frozen=True):
+    """Whether the server can do its work, part by part."""
+
+    status: Literal["ok", "unavailable"]
+    parts: dict[str, str]
+
+
+# --- requests --------------------------------------------------------------------------------------------------
+# The bounds below are for readers of the document; the services check them, and say everything that is wrong at once.
+
+_Handle = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_]{1,15}$"})]
+_Email = Annotated[str, Meta(extra_json_schema={"format": "email", "maxLength": 254})]
+_Password = Annotated[str, Meta(extra_json_schema={"format": "password", "minLength": 8, "maxLength": 128})]
+_Name = Annotated[str, Meta(extra_json_schema={"maxLength": 50})]
+_Bio = Annotated[str, Meta(extra_json_schema={"maxLength": 160})]
+_Country = Annotated[str, Meta(description="ISO 3166-1 alpha-2.", extra_json_schema={"pattern": "^[A-Z]{2}$"})]
+_Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+_Link = Annotated[str, Meta(extra_json_schema={"format": "uri", "maxLength": 2048})]
+_App = Annotated[
+    str,
+    Meta(
+        max_length=50,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+        description="The client's name, for the list of sessions; the User-Agent where it is left out.",
+    ),
+]
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """What all bodies of requests share: unknown fields are refused."""
+
+
+class NewUser(Request, frozen=True):
+    """A new account."""
+
+    handle: _Handle
+    email: _Email
+    password: _Password
+    name: _Name = ""
+    bio: _Bio = ""
+    location: str = ""
+    country: _Country | None = None
+    date_of_birth: _Date | None = None
+    avatar_url: _Link | None = None
+    protected: bool = False
+    app: _App | None = None
+
+
+class LogIn(Request, frozen=True):
+    """A log-in; `login` is a handle or an email address."""
+
+    login: str
+    password: str
+    app: _App | None = None
+
+
+class ProfileEdit(Request, frozen=True):
+    """Changes of my account; what is left out stays."""
+
+    handle: _Handle | UnsetType = UNSET
+    email: _Email | UnsetType = UNSET
+    name: _Name | UnsetType = UNSET
+    bio: _Bio | UnsetType = UNSET
+    location: str | UnsetType = UNSET
+    country: _Country | None | UnsetType = UNSET
+    date_of_birth: _Date | None | UnsetType = UNSET
+    avatar_url: _Link | None | UnsetType = UNSET
+    protected: bool | UnsetType = UNSET
+
+
+class PasswordChange(Request, frozen=True):
+    """The password that is good, and the one to come."""
+
+    old: str
+    new: _Password
+
+
+class NewTweet(Request, frozen=True):
+    """What to post."""
+
+    content: Annotated[str, Meta(description="Up to 280 weighted characters (twitter-text 3).")]
+    visibility: Visibility = "public"
+    media_url: _Link | None = None
+    reply_to: Id | None = None
+    quote_of: Id | None = None
+    lang: Annotated[str, Meta(description="A BCP 47 tag.")] | None = None

@@ -1,0 +1,125 @@
+"""Metrics by prometheus-client, and the small application that shows them to operators, on an address of its own."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+_LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+_PLAIN = "text/plain; charset=utf-8"
+
+_log: Any = structlog.get_logger("rookery.telemetry")
+
+
+class PrometheusMetrics:
+    """What is counted where it happens. Engine of `infra.telemetry.port.Requests`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "rookery_requests", "Requests answered", ("route", "method", "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "rookery_request_seconds", "Server time of requests", ("route",), buckets=_LATENCIES, registry=self.registry
+        )
+        self._batches = Histogram(
+            "rookery_commit_transactions",
+            "Transactions that shared a group commit",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def committed(self, transactions: int) -> None:
+        """A group commit of so many transactions."""
+        self._batches.observe(transactions)
+
+    def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        """Have `collect` asked, at each scrape, for figures that others keep anyway."""
+        self.registry.register(_Watcher(collect))
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class _Watcher(Collector):
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+
+def counter(name: str, help: str, label: str, values: Mapping[str, float]) -> Metric:
+    """A counter kept elsewhere, with one label."""
+    family = CounterMetricFamily(name, help, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def gauge(name: str, help: str, label: str, values: Mapping[str, float]) -> Metric:
+    """A gauge kept elsewhere, with one label."""
+    family = GaugeMetricFamily(name, help, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+Answer = tuple[int, str, bytes]
+"""Status, content type, body."""
+
+Handler = Callable[[Mapping[str, str]], Awaitable[Answer]]
+"""Answers a request by its query."""
+
+
+def operator_app(handlers: Mapping[str, Handler]) -> Any:
+    """A bare ASGI application for operators: GET of a few paths. Not for the public."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        status, kind, body = await _answer(handlers, scope)
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    return app
+
+
+async def _answer(handlers: Mapping[str, Handler], scope: Any) -> Answer:
+    if scope["method"] not in ("GET", "HEAD"):
+        return 405, _PLAIN, b"only GET\n"
+    handler = handlers.get(scope["path"])
+    if handler is None:
+        return 404, _PLAIN, "\n".join(sorted(handlers)).encode() + b"\n"
+    try:
+        return await handler(dict(parse_qsl(scope["query_string"].decode("latin-1"))))
+    except Exception as error:
+        _log.exception("an operator's request failed", path=scope["path"])
+        return 500, _PLAIN, f"{type(error).__name__}\n".encode()
+
+
+def json_answer(status: int, body: Any) -> Answer:
+    """An answer in JSON."""
+    return status, "application/json", json.dumps(body).encode()
+
+
+def text_answer(body: bytes) -> Answer:
+    """Metrics in Prometheus's text format."""
+    return 200, CONTENT_TYPE_LATEST, body

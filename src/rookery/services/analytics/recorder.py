@@ -1,0 +1,43 @@
+"""Collects interest in memory and appends it to the event log in batches: one transaction a second, however many look."""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from rookery.infra.events.port import EventLog
+from rookery.services.analytics.contract import ProfileVisited, Read
+
+_MOST_WAITING = 10_000
+
+_log: Any = structlog.get_logger("rookery.analytics")
+
+
+class InterestRecorder:
+    """Implements `contract.Interests`."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._waiting: list[Read | ProfileVisited] = []
+        self.lost = 0
+        """Notes that found no room, for metrics."""
+
+    def note(self, event: Read | ProfileVisited) -> None:
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting.append(event)
+        else:
+            self.lost += 1
+
+    async def flush(self) -> None:
+        """Append what waits."""
+        batch, self._waiting = self._waiting, []
+        await self._log.publish(batch)
+
+    async def run(self) -> None:
+        """Append what waits once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(1)
+            try:
+                await self.flush()
+            except Exception as error:
+                _log.warning("interest was lost", error=repr(error))

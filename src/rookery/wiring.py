@@ -1,0 +1,196 @@
+"""The one place that knows which engines serve which service. So far there is one profile: embedded, all in one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from rookery import migrations
+from rookery.infra.cache.memory import MemoryCache
+from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.leases.files import FileLease, Held, lease_node
+from rookery.infra.sql.migrations import migrate
+from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.infra.telemetry.prometheus import PrometheusMetrics
+from rookery.kernel.clock import DAY, HOUR, SECOND, Clock, SystemClock
+from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.graph import consumers as graph_consumers
+from rookery.services.graph.service import GraphService
+from rookery.services.graph.store import GraphStore
+from rookery.services.timelines import consumers as timelines_consumers
+from rookery.services.timelines.consumers import Processor
+from rookery.services.timelines.service import TimelinePolicy, TimelineService
+from rookery.services.timelines.stores.memory import MemoryTimelineStore
+from rookery.services.tweets import consumers as tweets_consumers
+from rookery.services.tweets.ingestion import IngestionService
+from rookery.services.tweets.reads import ReadService
+from rookery.services.tweets.store import TweetStore
+from rookery.services.users import consumers as users_consumers
+from rookery.services.users.service import UsersPolicy, UsersService
+from rookery.services.users.store import UsersStore
+from rookery.settings import Settings
+
+DATABASE = "rookery.db"
+SERVER_LOCK = "serve.lock"
+"""In the data folder; held by the server for as long as it lives."""
+
+
+class FolderInUse(Exception):
+    """Another server works on the data folder."""
+
+
+class Network:
+    """All services on their engines, for a server or for one command."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: SqliteDatabase,
+        ids: IdGenerator,
+        clock: Clock,
+        metrics: PrometheusMetrics,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.ids = ids
+        self.clock = clock
+        self.metrics = metrics
+        self.log = SqlEventLog(database, clock)
+        self.users_store = UsersStore(database, self.log)
+        self.graph_store = GraphStore(database, self.log, ids)
+        self.tweet_store = TweetStore(database, self.log)
+        self.timeline_store = MemoryTimelineStore(settings.timeline_entries)
+        self.users_cache = MemoryCache(
+            capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
+        )
+        self.users = UsersService(
+            store=self.users_store, cache=self.users_cache, ids=ids, clock=clock, policy=_users_policy(settings)
+        )
+        self.graph = GraphService(
+            store=self.graph_store, users=self.users, clock=clock, fame_threshold=settings.famous_followers
+        )
+        self.hot_tweets = MemoryCache(
+            capacity=settings.hot_tweets_min,
+            clock=clock,
+            max_bytes=settings.hot_tweets_mib << 20,
+            size_of=record_size,
+        )
+        self.reads = ReadService(
+            store=self.tweet_store, users=self.users, graph=self.graph, cache=self.hot_tweets, clock=clock
+        )
+        self.ingestion = IngestionService(
+            store=self.tweet_store, reads=self.reads, users=self.users, graph=self.graph, ids=ids, clock=clock
+        )
+        self.timelines = TimelineService(
+            store=self.timeline_store,
+            tweets=self.reads,
+            graph=self.graph,
+            log=self.log,
+            clock=clock,
+            policy=_timeline_policy(settings),
+        )
+        self.processor = Processor(self.timelines, self.timeline_store, self.graph)
+        self.interests = InterestRecorder(self.log)
+
+    def subscribe(self) -> None:
+        """Let every service react to events; before `log.start()`."""
+        users_consumers.react(self.log, self.users)
+        graph_consumers.react(self.log, self.graph)
+        tweets_consumers.react(self.log, self.reads)
+        timelines_consumers.react(self.log, self.processor)
+
+    async def tend(self) -> None:
+        """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
+        await self.timelines.expire()
+        await self.log.trim(int(self.settings.events_keep_hours * HOUR))
+        day = await self.tweet_store.count_since(self.clock.now() - DAY)
+        self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
+
+
+@asynccontextmanager
+async def open_network(
+    settings: Settings,
+    *,
+    consumers: bool = False,
+    clock: Clock | None = None,
+    metrics: PrometheusMetrics | None = None,
+) -> AsyncIterator[Network]:
+    """Open the data folder (making it if need be), bring the database up to date, and wire the services.
+
+    Works beside a running server and beside other commands: ids come from a node of its own, and what it writes reaches the
+    server by events. With `consumers` the services react to events in this process, which is what the server does.
+    Raises NewerDatabase, ClockBehind, and Rookery's errors where the store fails.
+    """
+    clock = clock or SystemClock()
+    metrics = metrics or PrometheusMetrics()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    node, lease = lease_node(settings.data / "nodes")
+    try:
+        database = SqliteDatabase(
+            settings.data / DATABASE, scan_limit=settings.scan_seconds, on_batch=metrics.committed
+        )
+        try:
+            migrate(database, Path(migrations.__file__).parent)
+            last = max(newest(database, table) for table in _ISSUED)
+            allow_ahead = MAX_ID if settings.allow_clock_behind else HOUR
+            ids = IdGenerator(clock, node, last, allow_ahead=allow_ahead)
+            database.start()
+            network = Network(settings, database, ids, clock, metrics)
+            await network.graph.open()
+            if consumers:
+                network.subscribe()
+                await network.log.start()
+            try:
+                yield network
+            finally:
+                with suppress(Exception):
+                    await network.interests.flush()
+                await network.users.close()
+                await network.log.stop()
+        finally:
+            await database.close()
+    finally:
+        lease.release()
+
+
+@asynccontextmanager
+async def server_lock(settings: Settings) -> AsyncIterator[None]:
+    """Be the folder's one server. Raises FolderInUse."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        lease = FileLease(settings.data / SERVER_LOCK)
+    except Held:
+        raise FolderInUse(
+            f"another rookery serves the folder {settings.data} already; stop it first, or choose another folder with --data"
+        ) from None
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+async def check(network: Network, *, sample: int, seed: int) -> list[str]:
+    """What is wrong with the data: counts against rows, both directions of follows. Sentences; none where all is well."""
+    found: list[str] = []
+    for store in (network.users_store, network.graph_store, network.tweet_store):
+        found += [str(difference) for difference in await store.check(100)]
+    return found
+
+
+def _users_policy(settings: Settings) -> UsersPolicy:
+    return UsersPolicy(
+        grace=int(settings.grace_days * DAY),
+        session_lifetime=int(settings.session_days * DAY),
+        attempts_per_account=settings.login_attempts_account,
+        attempts_per_address=settings.login_attempts_address,
+    )
+
+
+def _timeline_policy(settings: Settings) -> TimelinePolicy:
+    return TimelinePolicy(
+        entries=settings.timeline_entries,
+        active=int(settings.active_days * DAY),
+        famous_refresh=int(settings.famous_refresh_seconds * SECOND),
+        push_to_famous=settings.famous_followers != 0,
+    )
