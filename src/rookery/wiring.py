@@ -1,17 +1,30 @@
 """The one place that knows which engines serve which service. So far there is one profile: embedded, all in one process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rookery import migrations
+from rookery.gateways.rest.app import RestOptions, create_app
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
-from rookery.infra.telemetry.prometheus import PrometheusMetrics
+from rookery.infra.telemetry.prometheus import (
+    Answer,
+    Metric,
+    PrometheusMetrics,
+    counter,
+    gauge,
+    json_answer,
+    operator_pages,
+    text_answer,
+)
 from rookery.kernel.clock import DAY, HOUR, SECOND, Clock, SystemClock
 from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.services.analytics.recorder import InterestRecorder
@@ -31,9 +44,16 @@ from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
 
+Readiness = Callable[[], Mapping[str, str]]
+"""Each part that must work, and "ok" or what is wrong with it."""
+
+CHECK_TIMELINES = "/check/timelines"
 DATABASE = "rookery.db"
 SERVER_LOCK = "serve.lock"
 """In the data folder; held by the server for as long as it lives."""
+
+SERVER_FILE = "server.json"
+"""In the data folder while a server runs: its process id and addresses, for commands that ask it something."""
 
 
 class FolderInUse(Exception):
@@ -114,7 +134,6 @@ async def open_network(
     *,
     consumers: bool = False,
     clock: Clock | None = None,
-    metrics: PrometheusMetrics | None = None,
 ) -> AsyncIterator[Network]:
     """Open the data folder (making it if need be), bring the database up to date, and wire the services.
 
@@ -123,7 +142,7 @@ async def open_network(
     Raises NewerDatabase, ClockBehind, and Rookery's errors where the store fails.
     """
     clock = clock or SystemClock()
-    metrics = metrics or PrometheusMetrics()
+    metrics = PrometheusMetrics()
     settings.data.mkdir(parents=True, exist_ok=True)
     node, lease = lease_node(settings.data / "nodes")
     try:
@@ -154,6 +173,68 @@ async def open_network(
         lease.release()
 
 
+def public_app(network: Network, ready: Readiness) -> Any:
+    """The ASGI application that people and their clients talk to."""
+    settings = network.settings
+    return create_app(
+        users=network.users,
+        graph=network.graph,
+        ingestion=network.ingestion,
+        reads=network.reads,
+        timelines=network.timelines,
+        record_interest=network.interests.note,
+        clock=network.clock,
+        metrics=network.metrics,
+        ready=ready,
+        options=RestOptions(
+            public_reads=settings.public_reads,
+            cors_origins=settings.cors_origins,
+            body_limit=settings.body_limit,
+        ),
+    )
+
+
+def operator_app(network: Network, ready: Readiness) -> Any:
+    """The ASGI application that operators talk to: metrics, health, checks of what is in memory."""
+    network.metrics.watch(lambda: _figures(network))
+
+    async def metrics(_: Mapping[str, str]) -> Answer:
+        return text_answer(network.metrics.text())
+
+    async def live(_: Mapping[str, str]) -> Answer:
+        return json_answer(200, {"status": "ok"})
+
+    async def readiness(_: Mapping[str, str]) -> Answer:
+        states = ready()
+        return json_answer(200 if all(state == "ok" for state in states.values()) else 503, dict(states))
+
+    async def check_timelines(query: Mapping[str, str]) -> Answer:
+        chosen = await network.timelines.sample(int(query.get("sample", "50")), int(query.get("seed", "0")))
+        return json_answer(200, await network.timelines.differences(chosen))
+
+    return operator_pages(
+        {"/metrics": metrics, "/livez": live, "/readyz": readiness, CHECK_TIMELINES: check_timelines}
+    )
+
+
+def _figures(network: Network) -> Iterable[Metric]:
+    """Figures that the parts keep anyway, read when somebody asks."""
+    log, timelines = network.log, network.timelines
+    yield counter("rookery_events_appended", "Events appended by this process", "event", log.appended)
+    yield gauge("rookery_event_lag", "Events that a group has yet to handle", "group", log.lags())
+    yield counter("rookery_event_failures", "Failed tries of a group's handler", "group", log.failures())
+    yield counter(
+        "rookery_deliveries", "Entries put into cached timelines", "by", {"processor": network.processor.deliveries}
+    )
+    yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
+    yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
+    yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
+    caches = {"users": network.users_cache, "tweets": network.hot_tweets}
+    yield counter("rookery_cache_hits", "Cache hits", "cache", {name: one.hits for name, one in caches.items()})
+    yield counter("rookery_cache_misses", "Cache misses", "cache", {name: one.misses for name, one in caches.items()})
+    yield gauge("rookery_cache_entries", "Entries cached", "cache", {name: len(one) for name, one in caches.items()})
+
+
 @asynccontextmanager
 async def server_lock(settings: Settings) -> AsyncIterator[None]:
     """Be the folder's one server. Raises FolderInUse."""
@@ -171,11 +252,30 @@ async def server_lock(settings: Settings) -> AsyncIterator[None]:
 
 
 async def check(network: Network, *, sample: int, seed: int) -> list[str]:
-    """What is wrong with the data: counts against rows, both directions of follows. Sentences; none where all is well."""
+    """What is wrong with the data, in sentences; none where all is well.
+
+    Counts against rows, both directions of follows, and up to `sample` home timelines against the truth: those that the running
+    server has cached, or else those of people chosen at random.
+    """
     found: list[str] = []
     for store in (network.users_store, network.graph_store, network.tweet_store):
         found += [str(difference) for difference in await store.check(100)]
-    return found
+    asked = await asyncio.to_thread(_ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
+    if asked is not None:
+        return found + asked
+    network.subscribe()
+    await network.log.start()
+    return found + await network.timelines.differences(await network.users_store.sample(sample, seed))
+
+
+def _ask_server(folder: Path, path: str) -> Any:
+    """The answer, from JSON, of the server that runs on the folder; None where none does."""
+    try:
+        known = json.loads((folder / SERVER_FILE).read_text())
+        with urllib.request.urlopen(f"http://{known['metrics']}{path}", timeout=60) as answer:
+            return json.load(answer)
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def _users_policy(settings: Settings) -> UsersPolicy:

@@ -38,25 +38,30 @@ class IdGenerator:
     and issuing never stops. 4,096 ids fit into a millisecond; the next ones borrow from the milliseconds that follow.
     """
 
-    def __init__(self, clock: Clock, node: int, last: int = 0, *, allow_ahead: Millis = HOUR) -> None:
-        """`node` is 0-959; `last` is the newest id that the store holds (0 if none).
-
-        Raises ClockBehind where `last` lies more than `allow_ahead` ms in the future of `clock`.
-        """
+    def __init__(self, clock: Clock, node: int) -> None:
+        """`node` is 0-959, and nobody else's while this generator lives."""
         if not 0 <= node < IMPORT_NODES.start:
             raise ValueError(f"a node is 0-{IMPORT_NODES.start - 1}, not {node}")
-        ahead = moment_of(last) - clock.now() if last else 0
+        self._clock = clock
+        self._node = node << SEQUENCE_BITS
+        self._ms = 0
+        self._sequence = -1
+        self._lock = threading.Lock()
+
+    def resume(self, last: int, *, allow_ahead: Millis = HOUR) -> None:
+        """Go on after `last`, the newest id that the store holds (0 if none); before the first `next`.
+
+        Raises ClockBehind where `last` lies more than `allow_ahead` ms in the future of the clock.
+        """
+        ahead = moment_of(last) - self._clock.now() if last else 0
         if ahead > allow_ahead:
             raise ClockBehind(
                 "the newest entry is {seconds} seconds ahead of this machine's clock; set the clock right, "
                 "or allow it with ROOKERY_ALLOW_CLOCK_BEHIND=true",
                 seconds=ahead // 1000,
             )
-        self._clock = clock
-        self._node = node << SEQUENCE_BITS
-        self._ms = (last >> TIME_SHIFT) + 1 if last else 0
-        self._sequence = -1
-        self._lock = threading.Lock()
+        self._ms = max(self._ms, last >> TIME_SHIFT)
+        self._sequence = _MAX_SEQUENCE
 
     def next(self) -> int:
         """A new id, larger than every id this generator issued before."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from rookery.gateways.rest import shapes
 from rookery.kernel.clock import Millis, to_datetime
@@ -37,10 +38,12 @@ def _id(id: int | None) -> str | None:
 
 
 def author(user: User) -> shapes.Author:
+    """An account in brief."""
     return shapes.Author(str(user.id), user.handle, user.name, user.avatar_url)
 
 
 def user(of: User, counts: Counts, tweets: int) -> shapes.User:
+    """An account for everybody; `tweets` is how many it has."""
     return shapes.User(
         id=str(of.id),
         handle=of.handle,
@@ -56,6 +59,7 @@ def user(of: User, counts: Counts, tweets: int) -> shapes.User:
 
 
 def account(of: Account, counts: Counts, tweets: int) -> shapes.Account:
+    """An account for its owner; `tweets` is how many it has."""
     whole = of.user
     return shapes.Account(
         id=str(whole.id),
@@ -77,6 +81,7 @@ def account(of: Account, counts: Counts, tweets: int) -> shapes.Account:
 
 
 def relationship(of: Relationship) -> shapes.Relationship:
+    """What stands between two accounts."""
     return shapes.Relationship(
         user_id=str(of.user_id),
         following=of.following,
@@ -103,6 +108,7 @@ def session(of: Session, current: int) -> shapes.Session:
 
 
 def tweet(of: Tweet) -> shapes.Tweet:
+    """A tweet, with the one it quotes."""
     counts, marks = of.counts, of.marks
     return shapes.Tweet(
         id=str(of.id),
@@ -126,6 +132,7 @@ def tweet(of: Tweet) -> shapes.Tweet:
 
 
 def tweets(of: Slice[Tweet]) -> shapes.TweetList:
+    """A page of tweets."""
     return shapes.TweetList([tweet(one) for one in of.items], _id(of.next), _id(of.prev))
 
 
@@ -148,15 +155,13 @@ def profile(of: Slice[Entry]) -> shapes.Timeline:
 
 
 def thread(of: Thread) -> shapes.Thread:
+    """A tweet in its conversation."""
     return shapes.Thread([_standing(one) for one in of.ancestors], _standing(of.tweet), tweets(of.replies))
 
 
 def _item(of: Item) -> shapes.Item:
     kind, by = of.reason.kind.value, of.reason.by
-    if by is not None:
-        reason = shapes.Reason(kind, author(by))
-    else:
-        reason = _FOLLOW if kind == "follow" else shapes.Reason(kind)
+    reason = _FOLLOW if kind == "follow" else shapes.Reason(kind, UNSET if by is None else author(by))
     return shapes.Item(str(of.entry.id), tweet(of.entry.tweet), reason)
 
 

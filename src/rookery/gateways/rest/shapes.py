@@ -10,10 +10,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 ID_PATTERN = "^[1-9][0-9]{0,18}$"
 
 Id = Annotated[str, Meta(description="An id: decimal digits.", extra_json_schema={"pattern": ID_PATTERN})]
-Moment = Annotated[
-    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+Moment = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})]
+Cursor = Annotated[
+    str, Meta(description="A cursor: opaque to clients.", extra_json_schema={"pattern": "^[0-9]{1,19}$"})
 ]
-Cursor = Annotated[str, Meta(description="A cursor: opaque to clients.", extra_json_schema={"pattern": "^[0-9]{1,19}$"})]
 Visibility = Literal["public", "unlisted", "followers", "mentioned"]
 Role = Literal["person", "moderator", "admin"]
 
@@ -252,11 +252,22 @@ class Timeline(Struct, frozen=True):
     prev: Cursor | None
 
 
+Standing = Annotated[
+    Any,
+    Meta(
+        extra_json_schema={
+            "anyOf": [{"$ref": "#/components/schemas/Tweet"}, {"$ref": "#/components/schemas/Tombstone"}]
+        }
+    ),
+]
+"""A Tweet or a Tombstone. Msgspec, which only writes them here, can't tell two structs apart without a tag."""
+
+
 class Thread(Struct, frozen=True):
     """A tweet in its conversation: from the first tweet down to the one answered, the tweet, and a page of answers."""
 
-    ancestors: list[Tweet | Tombstone]
-    tweet: Tweet | Tombstone
+    ancestors: list[Standing]
+    tweet: Standing
     replies: TweetList
 
 

@@ -88,7 +88,7 @@ Handler = Callable[[Mapping[str, str]], Awaitable[Answer]]
 """Answers a request by its query."""
 
 
-def operator_app(handlers: Mapping[str, Handler]) -> Any:
+def operator_pages(handlers: Mapping[str, Handler]) -> Any:
     """A bare ASGI application for operators: GET of a few paths. Not for the public."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

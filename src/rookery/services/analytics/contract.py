@@ -1,8 +1,7 @@
-"""Interest that people show: sent by the gateways in batches, kept as events, learned from later."""
-
-from typing import Protocol
+"""Interest that people show: noted by the gateways, kept as events, learned from later."""
 
 from rookery.infra.events.port import Event
+from rookery.kernel.clock import Millis
 
 
 class Read(Event, topic="interest", version=1):
@@ -10,7 +9,7 @@ class Read(Event, topic="interest", version=1):
 
     user_id: int
     tweet_id: int
-    author_id: int
+    at: Millis
 
 
 class ProfileVisited(Event, topic="interest", version=1):
@@ -18,11 +17,4 @@ class ProfileVisited(Event, topic="interest", version=1):
 
     user_id: int
     visited_id: int
-
-
-class Interests(Protocol):
-    """Where gateways tell of interest."""
-
-    def note(self, event: Read | ProfileVisited) -> None:
-        """Keep it for the next batch. Never waits and never fails; past a bound, and in a crash, the newest are lost."""
-        ...
+    at: Millis

@@ -5,7 +5,8 @@ from typing import Any
 
 import structlog
 
-from rookery.infra.events.port import EventLog
+from rookery.infra.events.port import Event, EventLog
+from rookery.kernel.interest import Interest, InterestKind
 from rookery.services.analytics.contract import ProfileVisited, Read
 
 _MOST_WAITING = 10_000
@@ -14,17 +15,18 @@ _log: Any = structlog.get_logger("rookery.analytics")
 
 
 class InterestRecorder:
-    """Implements `contract.Interests`."""
+    """Takes note of interest without waiting and without failing; what finds no room, or waits in a crash, is lost."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiting: list[Read | ProfileVisited] = []
+        self._waiting: list[Event] = []
         self.lost = 0
         """Notes that found no room, for metrics."""
 
-    def note(self, event: Read | ProfileVisited) -> None:
+    def note(self, interest: Interest) -> None:
+        """Keep it for the next batch."""
         if len(self._waiting) < _MOST_WAITING:
-            self._waiting.append(event)
+            self._waiting.append(_event(interest))
         else:
             self.lost += 1
 
@@ -41,3 +43,11 @@ class InterestRecorder:
                 await self.flush()
             except Exception as error:
                 _log.warning("interest was lost", error=repr(error))
+
+
+def _event(interest: Interest) -> Event:
+    match interest.kind:
+        case InterestKind.READ:
+            return Read(interest.user_id, interest.subject_id, interest.at)
+        case InterestKind.PROFILE_VISIT:
+            return ProfileVisited(interest.user_id, interest.subject_id, interest.at)

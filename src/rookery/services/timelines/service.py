@@ -114,12 +114,15 @@ class TimelineService:
             self._merged.pop(owner, None)
         return await self._store.drop(ended)
 
-    async def differences(self, sample: int, seed: int) -> list[str]:
-        """Compare the first 100 entries of `sample` cached home timelines with the truth; what differs, in sentences."""
+    async def sample(self, count: int, seed: int) -> list[int]:
+        """Up to `count` of those who have a cached home timeline, at random."""
         owners = sorted(owner for owner in await self._store.owners() if owner > 0)
-        chosen = random.Random(seed).sample(owners, min(sample, len(owners)))
+        return random.Random(seed).sample(owners, min(count, len(owners)))
+
+    async def differences(self, user_ids: Sequence[int]) -> list[str]:
+        """Compare the first 100 entries of home timelines with the truth; what differs, in sentences."""
         found: list[str] = []
-        for owner in chosen:
+        for owner in user_ids:
             if not await self._log.reached(GROUP, await self._log.head(), 5):
                 return [f"the fan-out is behind: {GROUP} has not caught up within 5 seconds"]
             have, want = await self.home(owner, Page(100)), await self.truth(owner, Page(100))

@@ -147,6 +147,10 @@ class ImportedEntry(msgspec.Struct, frozen=True):
     at: Millis
 
 
+Touched = tuple[tuple[int, int], ...]
+"""Tweets whose counts an event changed, each with its version since: caches forget older ones."""
+
+
 class Posted(Event, topic="tweets", version=1):
     """A tweet was posted."""
 
@@ -160,6 +164,7 @@ class Posted(Event, topic="tweets", version=1):
     mentioned_ids: tuple[int, ...] = ()
     hashtags: tuple[str, ...] = ()
     """Keys of the hashtags."""
+    touched: Touched = ()
 
 
 class Deleted(Event, topic="tweets", version=1):
@@ -168,6 +173,7 @@ class Deleted(Event, topic="tweets", version=1):
     tweet_id: int
     author_id: int
     tweet_version: int
+    touched: Touched = ()
 
 
 class Retweeted(Event, topic="tweets", version=1):
@@ -177,6 +183,7 @@ class Retweeted(Event, topic="tweets", version=1):
     retweet_id: int
     user_id: int
     author_id: int
+    touched: Touched = ()
 
 
 class Unretweeted(Event, topic="tweets", version=1):
@@ -186,6 +193,7 @@ class Unretweeted(Event, topic="tweets", version=1):
     retweet_id: int
     user_id: int
     author_id: int
+    touched: Touched = ()
 
 
 class Favorited(Event, topic="tweets", version=1):
@@ -194,6 +202,7 @@ class Favorited(Event, topic="tweets", version=1):
     tweet_id: int
     user_id: int
     author_id: int
+    touched: Touched = ()
 
 
 class Unfavorited(Event, topic="tweets", version=1):
@@ -202,6 +211,7 @@ class Unfavorited(Event, topic="tweets", version=1):
     tweet_id: int
     user_id: int
     author_id: int
+    touched: Touched = ()
 
 
 class Imported(Event, topic="tweets", version=1):
@@ -214,6 +224,14 @@ class Imported(Event, topic="tweets", version=1):
     entry_ids: tuple[int, ...]
     tweet_ids: tuple[int, ...]
     actor_ids: tuple[int, ...]
+    touched: Touched = ()
+
+
+class Recounted(Event, topic="tweets", version=1):
+    """Counts changed in bulk, by imported favorites, and nobody is to be told."""
+
+    batch_id: int
+    touched: Touched
 
 
 class TweetIngestion(Protocol):

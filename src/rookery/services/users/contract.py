@@ -41,7 +41,7 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What only the account's owner may know, beside what everybody may."""
+    """What only the account's owner may know, beside what everybody may. Its repr tells nothing private, for logs."""
 
     user: User
     email: str | None
@@ -51,6 +51,9 @@ class Account(msgspec.Struct, frozen=True):
     country: str | None
     """ISO 3166-1 alpha-2."""
     last_active: Millis | None
+
+    def __repr__(self) -> str:
+        return f"Account({self.user!r})"
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -68,6 +71,9 @@ class Registration(msgspec.Struct, frozen=True):
     avatar_url: str | None = None
     protected: bool = False
 
+    def __repr__(self) -> str:
+        return f"Registration(handle={self.handle!r})"
+
 
 class ProfileChange(msgspec.Struct, frozen=True):
     """Changes of an account; UNSET fields stay as they are."""
@@ -81,6 +87,9 @@ class ProfileChange(msgspec.Struct, frozen=True):
     date_of_birth: str | None | msgspec.UnsetType = msgspec.UNSET
     avatar_url: str | None | msgspec.UnsetType = msgspec.UNSET
     protected: bool | msgspec.UnsetType = msgspec.UNSET
+
+    def __repr__(self) -> str:
+        return f"ProfileChange({', '.join(field for field in self.__struct_fields__ if getattr(self, field) is not msgspec.UNSET)})"
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -108,6 +117,9 @@ class SignedIn(msgspec.Struct, frozen=True):
     account: Account
     session: Session
     token: str
+
+    def __repr__(self) -> str:
+        return f"SignedIn({self.session!r})"
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -139,14 +151,14 @@ class Registered(Event, topic="users", version=1):
 
 
 class Imported(Event, topic="users", version=1):
-    """Accounts came to be in bulk: `first_id` is the smallest of `count` ids."""
+    """Accounts came to be in bulk: at most 1,000 ids, ascending; `batch_id` is the first."""
 
-    first_id: int
-    count: int
+    batch_id: int
+    user_ids: tuple[int, ...]
 
 
 class Changed(Event, topic="users", version=1):
-    """The account's public face changed: handle, name, bio, picture, protection, role."""
+    """The account changed: handle, name, bio, picture, protection, role, or something that only its owner sees."""
 
     user_id: int
     user_version: int
@@ -162,7 +174,7 @@ class StateChanged(Event, topic="users", version=1):
 
 
 class SessionRevoked(Event, topic="users", version=1):
-    """A session, or every session where `session_id` is None except `kept`, is no good any more."""
+    """A session is no good any more; where `session_id` is None, every session of the account is, except `kept`."""
 
     user_id: int
     session_id: int | None = None
@@ -192,9 +204,11 @@ class Users(Protocol):
         """Whom `token` stands for. Raises Unauthorized for one that is forged, expired or revoked, or whose account is inactive."""
         ...
 
-    @rpc(idempotent=False, raises=(NotFound,))
+    @rpc(idempotent=False, raises=(Invalid, NotFound, Forbidden))
     async def issue(self, user_id: int, scopes: Sequence[str], client: Client) -> SignedIn:
-        """A fresh session without a password, for operators and scripts."""
+        """A fresh session without a password, for operators and scripts. Raises Forbidden for an inactive account, Invalid
+        for a scope that is not in SCOPES.
+        """
         ...
 
     @rpc(idempotent=True)
@@ -209,7 +223,9 @@ class Users(Protocol):
 
     @rpc(idempotent=False, timeout=5, raises=(Invalid, Forbidden, TooMany))
     async def change_password(self, user_id: int, old: str, new: str, keep_session: int) -> None:
-        """Set a new password and end every other session. Raises Forbidden("bad_password") where `old` is wrong."""
+        """Set a new password and end every other session. Raises Forbidden("bad_password") where `old` is wrong, Invalid
+        naming the field `new`, TooMany after too many wrong ones.
+        """
         ...
 
     @rpc(idempotent=True)
@@ -257,7 +273,16 @@ class Users(Protocol):
         """The account visited just now. Kept in memory at once, written at most every 10 minutes."""
         ...
 
-    @rpc(idempotent=True, timeout=60)
+    @rpc(idempotent=True)
+    async def last_active(self, ids: Sequence[int]) -> Mapping[int, Millis]:
+        """When these accounts were last seen; those who never visited are left out."""
+        ...
+
+    @rpc(idempotent=True, timeout=60, raises=(Invalid,))
     async def import_people(self, people: Sequence[NewPerson]) -> Mapping[str, int]:
-        """Make people in bulk; those whose handle exists stay as they are. Answers ids by handle in lower case, for all."""
+        """Make people in bulk; those whose handle exists stay as they are. Answers ids by handle in lower case, for all.
+
+        Handles may be reserved ones; one of a wrong shape raises Invalid, and nobody is made. Names, bios and locations are cut
+        to what fits, and lose their control characters. Everything is one transaction, so pass some thousands at a time.
+        """
         ...

@@ -1,0 +1,145 @@
+"""The ASGI application of the REST gateway."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.enums import HttpMethod
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Response
+from litestar.response.base import ASGIResponse
+from msgspec import Struct
+
+import rookery
+from rookery.gateways.rest import problems
+from rookery.gateways.rest.accounts import AccountCalls
+from rookery.gateways.rest.calls import Answer, Operation
+from rookery.gateways.rest.edge import App, Edge
+from rookery.gateways.rest.feeds import FeedCalls
+from rookery.gateways.rest.interests import Interests, RecordInterest
+from rookery.gateways.rest.language import Catalogs
+from rookery.gateways.rest.people import PeopleCalls
+from rookery.gateways.rest.present import Presenter
+from rookery.gateways.rest.runner import Runner
+from rookery.gateways.rest.site import Ready, site_operations
+from rookery.gateways.rest.tweets import TweetCalls
+from rookery.infra.telemetry.port import Requests
+from rookery.kernel.clock import Clock
+from rookery.kernel.errors import Malformed, RookeryError
+from rookery.services.graph.contract import Graph
+from rookery.services.timelines.contract import Timelines
+from rookery.services.tweets.contract import TweetIngestion, TweetReads
+from rookery.services.users.contract import Users
+
+Call = Request[Any, Any, Any]
+
+
+class RestOptions(Struct, frozen=True, kw_only=True):
+    """What an operator may choose about the gateway."""
+
+    public_reads: bool = True
+    """Whether what is public can be read without a token."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API from a browser; `*` for all."""
+    body_limit: int = 64 * 1024
+    """The longest body of a request, in bytes."""
+    catalogs: Path = Path(rookery.__file__).parent / "locale"
+    """The folder of the gettext catalogs."""
+
+
+def create_app(
+    *,
+    users: Users,
+    graph: Graph,
+    ingestion: TweetIngestion,
+    reads: TweetReads,
+    timelines: Timelines,
+    clock: Clock,
+    metrics: Requests,
+    ready: Ready,
+    record_interest: RecordInterest,
+    options: RestOptions,
+) -> App:
+    """The application that serves the API, its reference and its health.
+
+    `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
+    block or raise.
+    """
+    presenter = Presenter(graph, reads)
+    interests = Interests(record_interest, clock)
+    runner = Runner(
+        users=users,
+        timelines=timelines,
+        catalogs=Catalogs(options.catalogs),
+        public_reads=options.public_reads,
+        body_limit=options.body_limit,
+    )
+    operations = [
+        *AccountCalls(users=users, graph=graph, presenter=presenter, interests=interests).operations(),
+        *PeopleCalls(users=users, graph=graph, presenter=presenter).operations(),
+        *TweetCalls(ingestion=ingestion, reads=reads, presenter=presenter, interests=interests).operations(),
+        *FeedCalls(timelines=timelines, reads=reads).operations(),
+    ]
+    operations += site_operations(operations, ready=ready, version=rookery.__version__)
+
+    def failed(request: Call, error: Exception) -> Response[bytes]:
+        return _failed(request, error, runner)
+
+    handlers: dict[int | type[Exception], Any] = {Exception: failed}
+    app = Litestar(
+        route_handlers=_routes(operations, runner),
+        exception_handlers=handlers,
+        openapi_config=None,
+        logging_config=None,
+    )
+    return Edge(app, runner, metrics=metrics, cors_origins=options.cors_origins, body_limit=options.body_limit)
+
+
+def _routes(operations: Sequence[Operation], runner: Runner) -> list[HTTPRouteHandler]:
+    """One Litestar route for each path, so that it knows all methods of the path when it is asked for another."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for one in operations:
+        by_path.setdefault(one.path, {})[one.method] = one
+    return [_route(path, methods, runner) for path, methods in by_path.items()]
+
+
+def _route(path: str, operations: Mapping[str, Operation], runner: Runner) -> HTTPRouteHandler:
+    """The operations of a path, by method, as Litestar routes them; bodies, parameters and errors are the runner's."""
+
+    async def handle(request: Call) -> ASGIResponse:
+        operation = operations[request.scope["method"]]
+        return _response(await runner.run(operation, request.path_params, request.scope, request.receive))
+
+    methods = [HttpMethod(method) for method in operations]
+    # The answer brings its status along; Litestar's default for DELETE would forbid a body.
+    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=methods, status_code=200)(handle)
+
+
+def _failed(request: Call, error: Exception, runner: Runner) -> Response[bytes]:
+    """What Litestar itself refuses, as a problem like all others."""
+    headers: dict[str, str] = {}
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        headers = error.headers or {}
+        error = _told(error.status_code, request.scope["method"])
+    answer = runner.failed(error, request.scope)
+    return Response(
+        answer.body, status_code=answer.status, headers={**answer.headers, **headers}, media_type=answer.media_type
+    )
+
+
+def _told(status: int, method: str) -> RookeryError:
+    match status:
+        case 404:
+            return problems.no_such_route()
+        case 405:
+            return problems.WrongMethod("{method} is not offered here", method=method)
+        case _:
+            return Malformed("the request can't be read")
+
+
+def _response(answer: Answer) -> ASGIResponse:
+    return ASGIResponse(
+        body=answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=answer.media_type
+    )

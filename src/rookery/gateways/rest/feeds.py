@@ -1,0 +1,73 @@
+"""Timelines: my home timeline, and anybody's user timeline."""
+
+from typing import Final
+
+from rookery.gateways.rest import parameters, parsing, shapes
+from rookery.gateways.rest.calls import Access, Answer, Call, Operation, Parameter
+from rookery.gateways.rest.present import encode, home, profile
+from rookery.kernel.errors import Invalid
+from rookery.services.timelines.contract import Timelines
+from rookery.services.tweets.contract import TweetReads
+
+_TAG: Final = "timelines"
+_LATEST: Final = "latest"
+
+_ORDER: Final = Parameter("order", "How it is ordered.", {"type": "string", "enum": [_LATEST], "default": _LATEST})
+_REPLIES: Final = parameters.flag_parameter("replies", "Whether answers to others are among them; true if left out.")
+_MEDIA: Final = parameters.flag_parameter("media", "Whether to keep only tweets with an attachment; false if left out.")
+
+
+class FeedCalls:
+    """The calls about timelines."""
+
+    def __init__(self, *, timelines: Timelines, reads: TweetReads) -> None:
+        self._timelines = timelines
+        self._reads = reads
+
+    def operations(self) -> list[Operation]:
+        """What is offered."""
+        return [
+            Operation(
+                id="get_newsfeed",
+                method="GET",
+                path="/v1/newsfeed",
+                summary="My home timeline, newest first",
+                tag=_TAG,
+                access=Access.READ,
+                handle=self.newsfeed,
+                parameters=(_ORDER,),
+                answer=shapes.Timeline,
+                paged=True,
+            ),
+            Operation(
+                id="get_user_timeline",
+                method="GET",
+                path="/v1/users/{id}/tweets",
+                summary="An account's tweets and retweets, newest first",
+                tag=_TAG,
+                access=Access.PUBLIC,
+                handle=self.user_timeline,
+                parameters=(_REPLIES, _MEDIA),
+                answer=shapes.Timeline,
+                paged=True,
+                errors=(404,),
+            ),
+        ]
+
+    async def newsfeed(self, call: Call) -> Answer:
+        if call.query.get("order", _LATEST) != _LATEST:
+            raise Invalid("{field} can be {known} only", field="order", known=_LATEST, code="invalid_order")
+        page = home(await self._timelines.home(call.me.user_id, call.page()))
+        return Answer(encode(page), headers=call.links(page))
+
+    async def user_timeline(self, call: Call) -> Answer:
+        page = profile(
+            await self._reads.by_user(
+                call.id(),
+                call.viewer_id,
+                call.page(),
+                replies=parsing.flag(call.query.get("replies"), "replies", True),
+                media=parsing.flag(call.query.get("media"), "media", False),
+            )
+        )
+        return Answer(encode(page), headers=call.links(page))

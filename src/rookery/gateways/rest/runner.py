@@ -1,0 +1,169 @@
+"""What happens around every call: who asks, what they may, what they sent, and what of that goes wrong."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import blake2b
+from traceback import format_exception
+from typing import Any, Final
+
+import structlog
+from msgspec import Struct
+
+from rookery.gateways.rest import parsing
+from rookery.gateways.rest.calls import Access, Answer, Call, Operation
+from rookery.gateways.rest.language import Catalogs
+from rookery.gateways.rest.problems import TooLarge, internal, problem
+from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
+from rookery.services.timelines.contract import Timelines
+from rookery.services.users.contract import Identity, Users
+
+Scope = Any
+"""ASGI's scope: a mapping, which servers and frameworks type each in their way."""
+Receive = Callable[[], Awaitable[Any]]
+
+_ADMIN: Final = "admin"
+_ETAGGED: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+_log: Any = structlog.get_logger("rookery.rest")
+
+
+class Trace(Struct):
+    """What is known of a request while it runs."""
+
+    request_id: str
+    route: str = "unmatched"
+    """The template of the route, once one was found."""
+
+
+TRACE: Final = "rookery.trace"
+"""Where a scope keeps its `Trace`."""
+
+
+class Runner:
+    """Runs operations for requests. It knows ASGI's scope and receive, and no framework."""
+
+    def __init__(
+        self, *, users: Users, timelines: Timelines, catalogs: Catalogs, public_reads: bool, body_limit: int
+    ) -> None:
+        self._users = users
+        self._timelines = timelines
+        self._catalogs = catalogs
+        self._public_reads = public_reads
+        self._body_limit = body_limit
+
+    async def run(self, operation: Operation, path_params: Mapping[str, str], scope: Scope, receive: Receive) -> Answer:
+        """Answer a request for `operation`; whatever goes wrong is answered as a problem."""
+        headers = headers_of(scope)
+        scope[TRACE].route = operation.path
+        try:
+            return await self._run(operation, path_params, scope, receive, headers)
+        except Exception as error:
+            return self.failed(error, scope, headers)
+
+    def failed(self, error: Exception, scope: Scope, headers: Mapping[str, str] | None = None) -> Answer:
+        """The problem that tells of `error`. What is not meant for clients is logged, and told as an internal error."""
+        trace: Trace = scope[TRACE]
+        if not isinstance(error, RookeryError):
+            # As text: log formatters that show local variables would show tokens and passwords.
+            trace_text = "".join(format_exception(error))
+            _log.error(
+                "request failed",
+                request_id=trace.request_id,
+                method=scope["method"],
+                route=trace.route,
+                traceback=trace_text,
+            )
+            error = internal()
+        elif error.status == 500:
+            _log.error("request failed", request_id=trace.request_id, route=trace.route, error=error.sentence())
+        language = self._catalogs.choose((headers or headers_of(scope)).get("accept-language"))
+        return problem(error, language, instance=scope["path"], request_id=trace.request_id)
+
+    async def _run(
+        self,
+        operation: Operation,
+        path_params: Mapping[str, str],
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        identity = await self._identify(operation.access, headers)
+        query = parsing.query(scope["query_string"], operation.known_parameters)
+        raw, body = b"", None
+        if operation.body is not None:
+            parsing.json_only(headers.get("content-type"), headers.get("content-encoding"))
+            raw = await read_body(receive, headers, self._body_limit)
+            body = parsing.body(raw, operation.body)
+        client = scope.get("client")
+        answer = await operation.handle(
+            Call(
+                operation=operation,
+                path=scope["path"],
+                path_params=path_params,
+                query=query,
+                headers=headers,
+                raw=raw,
+                body=body,
+                identity=identity,
+                address=client[0] if client else "",
+            )
+        )
+        return _tagged(answer, headers) if operation.etag and answer.status == 200 else answer
+
+    async def _identify(self, access: Access, headers: Mapping[str, str]) -> Identity | None:
+        """Who asks, if they may; None for a guest."""
+        if access is Access.OPEN:
+            return None
+        token = parsing.bearer(headers.get("authorization"))
+        if token is None:
+            if access is Access.PUBLIC and self._public_reads:
+                return None
+            raise Unauthorized("this needs a token", code="token_missing")
+        identity = await self._users.authenticate(token)
+        scope = "write" if access is Access.WRITE else "read"
+        if scope not in identity.scopes and _ADMIN not in identity.scopes:
+            raise Forbidden("the token lacks the scope {scope}", code="insufficient_scope", scope=scope)
+        await self._users.seen(identity.user_id)
+        await self._timelines.visited(identity.user_id)
+        return identity
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """The request's body, up to `limit` bytes, whether its length was declared or not. Raises TooLarge beyond."""
+    declared = headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    parts: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Malformed("the body ended early", code="body_incomplete")
+        part: bytes = message.get("body", b"")
+        length += len(part)
+        if length > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def too_large(limit: int) -> TooLarge:
+    """The error of a body longer than `limit` bytes."""
+    return TooLarge("the body is longer than {limit} bytes", limit=limit)
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The request's headers by name in lower case; of a repeated one the last."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _tagged(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    """`answer` with an ETag of its bytes; 304 without a body where the client has them already.
+
+    It must be asked for again each time: a deletion or a block takes effect at once.
+    """
+    etag = f'"{blake2b(answer.body, digest_size=12).hexdigest()}"'
+    sent = {**answer.headers, **_ETAGGED, "ETag": etag}
+    if parsing.etag_matches(headers.get("if-none-match"), etag):
+        return Answer(status=304, headers=sent)
+    return answer._replace(headers=sent)

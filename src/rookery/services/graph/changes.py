@@ -1,0 +1,242 @@
+"""What one transaction does to the graph. Everything here runs on the thread that writes."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rookery.infra.events.port import Event
+from rookery.infra.sql.port import Transaction
+from rookery.kernel.errors import Forbidden, NotFound
+from rookery.kernel.ids import IdGenerator
+from rookery.services.graph import tables as t
+from rookery.services.graph.contract import (
+    BecameFamous,
+    Blocked,
+    CeasedFamous,
+    FameInterval,
+    Followed,
+    FollowRequested,
+    FollowRequestEnded,
+    FollowsImported,
+    Muted,
+    Relationship,
+    Unblocked,
+    Unfollowed,
+    Unmuted,
+)
+from rookery.services.graph.rules import FameRule
+
+_FOLLOWERS_PER_EVENT = 1_000
+
+
+class Change:
+    """A change of the graph under way: rows are written at once, what is to be told about it is collected.
+
+    Nothing is told of a row that did not change: what was so already stays as it is.
+    """
+
+    def __init__(self, tx: Transaction, ids: IdGenerator, fame: FameRule) -> None:
+        self._tx = tx
+        self._ids = ids
+        self._fame = fame
+        self.events: list[Event] = []
+        self.touched: set[int] = set()
+        """People whose edges, as a viewer, changed."""
+        self.intervals: list[FameInterval] = []
+        """Intervals of fame that were opened or closed."""
+
+    def between(self, me: int, other: int) -> Relationship:
+        """What stands between two people now, seen from `me`."""
+        row = self._tx.one(t.BETWEEN, me=me, other=other)
+        assert row is not None
+        return Relationship(other, *map(bool, row))
+
+    # --- follows
+
+    def follow(self, follower_id: int, followee_id: int, *, protected: bool) -> None:
+        """Follow, or ask to. Raises Forbidden("blocked")."""
+        if self._tx.one(t.BLOCK_BETWEEN, a=follower_id, b=followee_id) is not None:
+            raise Forbidden("one of these accounts blocks the other", code="blocked")
+        if not protected:
+            self._end_request(follower_id, followee_id)
+            self._begin_follow(follower_id, followee_id)
+            return
+        if self._tx.one(t.EDGE, follower_id=follower_id, followee_id=followee_id) is not None:
+            return
+        edge_id = self._ids.next()
+        if self._tx.run(t.ADD_REQUEST, followee_id=followee_id, follower_id=follower_id, edge_id=edge_id):
+            self.events.append(FollowRequested(follower_id, followee_id))
+
+    def unfollow(self, follower_id: int, followee_id: int) -> None:
+        """End the follow, and take a waiting request back."""
+        self._end_request(follower_id, followee_id)
+        if self._end_follow(follower_id, followee_id):
+            version = self._count(follower_id, following=-1, version=1)
+            self._count(followee_id, followers=-1)
+            self.events.append(Unfollowed(follower_id, followee_id, version))
+
+    def approve(self, user_id: int, follower_id: int) -> None:
+        """Turn a request into a follow. Raises NotFound where there is neither."""
+        if self._end_request(follower_id, user_id):
+            self._begin_follow(follower_id, user_id)
+        elif self._tx.one(t.EDGE, follower_id=follower_id, followee_id=user_id) is None:
+            raise NotFound("this account does not ask to follow you", code="request_not_found")
+
+    def refuse(self, user_id: int, follower_id: int) -> None:
+        """Drop a request."""
+        self._end_request(follower_id, user_id)
+
+    # --- blocks and mutes
+
+    def block(self, blocker_id: int, blocked_id: int) -> None:
+        """Block; every follow and request between the two ends."""
+        edge_id = self._ids.next()
+        if not self._tx.run(t.ADD_BLOCK, blocker_id=blocker_id, blocked_id=blocked_id, edge_id=edge_id):
+            return
+        for one, other in ((blocker_id, blocked_id), (blocked_id, blocker_id)):
+            self._end_request(one, other)
+        there = self._end_follow(blocker_id, blocked_id)
+        back = self._end_follow(blocked_id, blocker_id)
+        ours = self._count(blocker_id, followers=-back, following=-there, version=1)
+        theirs = self._count(blocked_id, followers=-there, following=-back, version=1)
+        if there:
+            self.events.append(Unfollowed(blocker_id, blocked_id, ours))
+        if back:
+            self.events.append(Unfollowed(blocked_id, blocker_id, theirs))
+        self.events.append(Blocked(blocker_id, blocked_id))
+
+    def unblock(self, blocker_id: int, blocked_id: int) -> None:
+        """Block no more."""
+        if self._tx.run(t.END_BLOCK, blocker_id=blocker_id, blocked_id=blocked_id):
+            self._count(blocker_id, version=1)
+            self._count(blocked_id, version=1)
+            self.events.append(Unblocked(blocker_id, blocked_id))
+
+    def mute(self, muter_id: int, muted_id: int) -> None:
+        """Mute. Mutes filter a timeline and do not change what it is made of, so the version stays."""
+        if self._tx.run(t.ADD_MUTE, muter_id=muter_id, muted_id=muted_id, edge_id=self._ids.next()):
+            self.touched.add(muter_id)
+            self.events.append(Muted(muter_id, muted_id))
+
+    def unmute(self, muter_id: int, muted_id: int) -> None:
+        """Mute no more."""
+        if self._tx.run(t.END_MUTE, muter_id=muter_id, muted_id=muted_id):
+            self.touched.add(muter_id)
+            self.events.append(Unmuted(muter_id, muted_id))
+
+    # --- in bulk
+
+    def import_follows(self, pairs: Iterable[tuple[int, int]]) -> int:
+        """Add follows past protection; how many were new. Pairs to oneself, or where one blocks the other, are skipped."""
+        tx, next_id = self._tx, self._ids.next
+        blocks = tx.one(t.ANY_BLOCK) is not None
+        requests = tx.one(t.ANY_REQUEST) is not None
+        new: list[tuple[int, int, int]] = []
+        # In the order of the table, so that neighbouring rows fall on the same page.
+        for follower, followee in sorted(set(pairs)):
+            if follower == followee or (blocks and tx.one(t.BLOCK_BETWEEN, a=follower, b=followee) is not None):
+                continue
+            edge_id = next_id()
+            if tx.run(t.ADD_FOLLOWING, follower_id=follower, followee_id=followee, edge_id=edge_id):
+                new.append((followee, edge_id, follower))
+                if requests:
+                    self._end_request(follower, followee)
+        if not new:
+            return 0
+        new.sort()
+        tx.many(
+            t.ADD_FOLLOWER,
+            ({"followee_id": followee, "edge_id": edge, "follower_id": one} for followee, edge, one in new),
+        )
+        gained = Counter(followee for followee, _, _ in new)
+        begun = Counter(follower for _, _, follower in new)
+        tx.many(
+            t.CHANGE_PEOPLE,
+            (
+                {
+                    "user_id": id,
+                    "followers": gained[id],
+                    "following": begun[id],
+                    "version": 1 if id in begun else 0,
+                }
+                for id in sorted(gained.keys() | begun.keys())
+            ),
+        )
+        self.touched.update(begun)
+        self._tell_imported(sorted(begun))
+        if self._fame.judges:
+            for (author,) in tx.all(t.RISING_AMONG, ids=list(gained), high=self._fame.high):
+                self._begin_fame(author)
+        return len(new)
+
+    def _tell_imported(self, followers: Sequence[int]) -> None:
+        for at in range(0, len(followers), _FOLLOWERS_PER_EVENT):
+            chunk = tuple(followers[at : at + _FOLLOWERS_PER_EVENT])
+            self.events.append(FollowsImported(self._ids.next(), chunk))
+
+    # --- fame
+
+    def apply_rule(self) -> None:
+        """Open and close intervals of everybody whose followers are on the other side of the rule."""
+        for (author,) in self._tx.all(t.RISING, high=self._fame.high):
+            self._begin_fame(author)
+        for (author,) in self._tx.all(t.FALLING, low=self._fame.low):
+            self._end_fame(author)
+
+    def _judge(self, author_id: int, followers: int) -> None:
+        if not self._fame.judges:
+            return
+        if followers >= self._fame.high:
+            if self._tx.one(t.OPEN_FAME, author_id=author_id) is None:
+                self._begin_fame(author_id)
+        elif followers < self._fame.low:
+            self._end_fame(author_id)
+
+    def _begin_fame(self, author_id: int) -> None:
+        # Issued on the thread that writes: whatever was committed before has a smaller id, and stays outside the interval.
+        from_id = self._ids.next()
+        self._tx.run(t.ADD_FAME, author_id=author_id, from_id=from_id)
+        self.intervals.append(FameInterval(author_id, from_id))
+        self.events.append(BecameFamous(author_id, from_id))
+
+    def _end_fame(self, author_id: int) -> None:
+        row = self._tx.one(t.OPEN_FAME, author_id=author_id)
+        if row is not None:
+            to_id = self._ids.next()
+            self._tx.run(t.END_FAME, author=author_id, since=row[0], to=to_id)
+            self.intervals.append(FameInterval(author_id, row[0], to_id))
+            self.events.append(CeasedFamous(author_id, row[0], to_id))
+
+    # --- rows
+
+    def _begin_follow(self, follower_id: int, followee_id: int) -> None:
+        edge_id = self._ids.next()
+        edge = {"follower_id": follower_id, "followee_id": followee_id, "edge_id": edge_id}
+        if self._tx.run(t.ADD_FOLLOWING, **edge):
+            self._tx.run(t.ADD_FOLLOWER, **edge)
+            version = self._count(follower_id, following=1, version=1)
+            self.events.append(Followed(follower_id, followee_id, version))
+            self._count(followee_id, followers=1)
+
+    def _end_follow(self, follower_id: int, followee_id: int) -> int:
+        """Remove both rows of a follow; 1 if it was there."""
+        row = self._tx.one(t.END_FOLLOWING, follower_id=follower_id, followee_id=followee_id)
+        if row is None:
+            return 0
+        self._tx.run(t.END_FOLLOWER, followee_id=followee_id, edge_id=row[0])
+        return 1
+
+    def _end_request(self, follower_id: int, followee_id: int) -> bool:
+        ended = self._tx.run(t.END_REQUEST, followee_id=followee_id, follower_id=follower_id)
+        if ended:
+            self.events.append(FollowRequestEnded(follower_id, followee_id))
+        return bool(ended)
+
+    def _count(self, user_id: int, *, followers: int = 0, following: int = 0, version: int = 0) -> int:
+        """Add to somebody's counts and graph version, judge their fame; the new version."""
+        row = self._tx.one(t.CHANGE_PERSON, user_id=user_id, followers=followers, following=following, version=version)
+        assert row is not None
+        if version:
+            self.touched.add(user_id)
+        if followers:
+            self._judge(user_id, row[0])
+        return row[1]

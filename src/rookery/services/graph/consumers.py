@@ -1,0 +1,48 @@
+"""What the Graph Service does when something happened: it forgets what another process may have changed."""
+
+from collections.abc import Sequence
+
+from rookery.infra.events.port import Appended, EventLog
+from rookery.services.graph.contract import (
+    BecameFamous,
+    Blocked,
+    CeasedFamous,
+    FameInterval,
+    Followed,
+    FollowsImported,
+    Muted,
+    Unblocked,
+    Unfollowed,
+    Unmuted,
+)
+from rookery.services.graph.service import GraphService
+
+GROUP = "graph"
+
+
+def react(log: EventLog, service: GraphService) -> None:
+    """Subscribe the service's memory to the graph's events. What this process changed itself was taken over at the commit."""
+
+    async def handle(batch: Sequence[Appended]) -> None:
+        for item in batch:
+            match item.event:
+                case Followed(follower_id=follower, graph_version=version):
+                    service.forget((follower,), version)
+                case Unfollowed(follower_id=follower, graph_version=version):
+                    service.forget((follower,), version)
+                case Blocked(blocker_id=blocker, blocked_id=blocked):
+                    service.forget((blocker, blocked))
+                case Unblocked(blocker_id=blocker, blocked_id=blocked):
+                    service.forget((blocker, blocked))
+                case Muted(muter_id=muter) | Unmuted(muter_id=muter):
+                    service.forget((muter,))
+                case FollowsImported(follower_ids=followers):
+                    service.forget(followers)
+                case BecameFamous(author_id=author, from_id=since):
+                    service.note_fame(FameInterval(author, since))
+                case CeasedFamous(author_id=author, from_id=since, to_id=to):
+                    service.note_fame(FameInterval(author, since, to))
+                case _:
+                    pass
+
+    log.subscribe(GROUP, ("graph",), handle)

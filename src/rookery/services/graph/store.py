@@ -1,0 +1,253 @@
+"""What the Graph Service keeps: edges, counts, versions and fame, in any SQL database."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from rookery.infra.events.port import Outbox
+from rookery.infra.sql.port import Database, Reader, Statement, Transaction
+from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.kernel.idset import IdSet
+from rookery.kernel.pages import Page, Slice, slice_of
+from rookery.kernel.visibility import Viewer
+from rookery.services.graph import tables as t
+from rookery.services.graph.changes import Change
+from rookery.services.graph.contract import Counts, Edge, FameInterval, Relationship
+from rookery.services.graph.rules import FameRule
+from rookery.services.graph.tables import METADATA as METADATA
+
+T = TypeVar("T")
+
+Watcher = Callable[[Sequence[int], Sequence[FameInterval]], None]
+"""Told, on the event loop and in the order of commits, of people whose edges changed and of intervals opened or closed."""
+
+_IMPORT_CHUNK = 2_500
+"""Follows that are imported in one transaction: other writers wait for no longer than it takes."""
+
+_CHECKED_EDGES = 100_000
+_CHECKED_PEOPLE = 2_000
+"""Edges and people that are checked on one view, so that no view stays open for long."""
+
+
+class GraphStore:
+    """The graph's rows. Each change is one transaction with its events; it happens once, however often it is asked for."""
+
+    def __init__(self, database: Database, outbox: Outbox, ids: IdGenerator) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._ids = ids
+        self._rule = FameRule(None)
+        self._watchers: list[Watcher] = []
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` told of every change made through this store, before the caller of the change goes on."""
+        self._watchers.append(watcher)
+
+    async def _write(self, work: Callable[[Change], T]) -> T:
+        def run(tx: Transaction) -> T:
+            change = Change(tx, self._ids, self._rule)
+            result = work(change)
+            self._outbox.append(tx, *change.events)
+            if change.touched or change.intervals:
+                tx.after_commit(lambda: self._tell(tuple(change.touched), change.intervals))
+            return result
+
+        return await self._database.write(run)
+
+    def _tell(self, touched: Sequence[int], intervals: Sequence[FameInterval]) -> None:
+        for watcher in self._watchers:
+            watcher(touched, intervals)
+
+    async def _between(self, work: Callable[[Change], None], me: int, other: int) -> Relationship:
+        def both(change: Change) -> Relationship:
+            work(change)
+            return change.between(me, other)
+
+        return await self._write(both)
+
+    # --- changes; each answers the relationship as it then stands, seen from the first account named
+
+    async def follow(self, follower_id: int, followee_id: int, *, protected: bool) -> Relationship:
+        """Follow, or ask to where the followee is `protected`. Raises Forbidden("blocked")."""
+        return await self._between(
+            lambda change: change.follow(follower_id, followee_id, protected=protected), follower_id, followee_id
+        )
+
+    async def unfollow(self, follower_id: int, followee_id: int) -> Relationship:
+        """End a follow, and take a request back."""
+        return await self._between(lambda c: c.unfollow(follower_id, followee_id), follower_id, followee_id)
+
+    async def approve(self, user_id: int, follower_id: int) -> Relationship:
+        """Turn a request into a follow. Raises NotFound where there is neither."""
+        return await self._between(lambda c: c.approve(user_id, follower_id), user_id, follower_id)
+
+    async def refuse(self, user_id: int, follower_id: int) -> Relationship:
+        """Drop a request."""
+        return await self._between(lambda c: c.refuse(user_id, follower_id), user_id, follower_id)
+
+    async def block(self, blocker_id: int, blocked_id: int) -> Relationship:
+        """Block, and end follows and requests in both directions."""
+        return await self._between(lambda c: c.block(blocker_id, blocked_id), blocker_id, blocked_id)
+
+    async def unblock(self, blocker_id: int, blocked_id: int) -> Relationship:
+        """Block no more."""
+        return await self._between(lambda c: c.unblock(blocker_id, blocked_id), blocker_id, blocked_id)
+
+    async def mute(self, muter_id: int, muted_id: int) -> Relationship:
+        """Mute."""
+        return await self._between(lambda c: c.mute(muter_id, muted_id), muter_id, muted_id)
+
+    async def unmute(self, muter_id: int, muted_id: int) -> Relationship:
+        """Mute no more."""
+        return await self._between(lambda c: c.unmute(muter_id, muted_id), muter_id, muted_id)
+
+    async def import_follows(self, pairs: Sequence[tuple[int, int]]) -> int:
+        """Add follows (follower, followee) in bulk, in transactions of some thousands; how many were new."""
+        added = 0
+        for at in range(0, len(pairs), _IMPORT_CHUNK):
+            chunk = pairs[at : at + _IMPORT_CHUNK]
+            added += await self._write(lambda change, chunk=chunk: change.import_follows(chunk))
+        return added
+
+    # --- fame
+
+    async def keep_fame(self, rule: FameRule) -> None:
+        """Keep intervals of fame by `rule` from now on; where it differs from the one before, open and close some at once."""
+        self._rule = rule
+        if rule.everybody:
+            return
+
+        def differs(reader: Reader) -> bool:
+            return bool(reader.all(t.RISING, high=rule.high) or reader.all(t.FALLING, low=rule.low))
+
+        if await self._database.scan(differs):
+            await self._write(lambda change: change.apply_rule())
+
+    async def fame(self) -> list[FameInterval]:
+        """Every interval there ever was."""
+        return await self._database.scan(lambda reader: [FameInterval(*row) for row in reader.all(t.ALL_FAME)])
+
+    # --- reading
+
+    async def viewer(self, user_id: int) -> Viewer:
+        """Somebody's edges and their version, of one moment."""
+
+        def read(reader: Reader) -> Viewer:
+            def ids(statement: Statement) -> IdSet:
+                return IdSet(row[0] for row in reader.all(statement, user_id=user_id))
+
+            version = reader.one(t.VERSION, user_id=user_id)
+            return Viewer(
+                user_id,
+                0 if version is None else version[0],
+                following=ids(t.FOLLOWING_OF),
+                blocking=ids(t.BLOCKED_OF),
+                blocked_by=ids(t.BLOCKERS_OF),
+                muting=ids(t.MUTED_OF),
+            )
+
+        return await self._database.scan(read)
+
+    async def followers(self, user_id: int, page: Page) -> Slice[Edge]:
+        """Who follows `user_id`, newest follow first."""
+        return await self._page(t.LIST_FOLLOWERS, user_id, page)
+
+    async def following(self, user_id: int, page: Page) -> Slice[Edge]:
+        """Whom `user_id` follows, newest follow first."""
+        return await self._page(t.LIST_FOLLOWING, user_id, page)
+
+    async def requests(self, user_id: int, page: Page) -> Slice[Edge]:
+        """Who waits for approval by `user_id`, newest first."""
+        return await self._page(t.LIST_REQUESTS, user_id, page)
+
+    async def blocked(self, user_id: int, page: Page) -> Slice[Edge]:
+        """Whom `user_id` blocks, newest first."""
+        return await self._page(t.LIST_BLOCKED, user_id, page)
+
+    async def muted(self, user_id: int, page: Page) -> Slice[Edge]:
+        """Whom `user_id` mutes, newest first."""
+        return await self._page(t.LIST_MUTED, user_id, page)
+
+    async def _page(self, listing: t.Listing, user_id: int, page: Page) -> Slice[Edge]:
+        if page.after is not None:
+            statement, cursor = listing.newer, page.after
+        else:
+            statement, cursor = listing.older, MAX_ID if page.before is None else page.before
+        rows = await self._database.all(statement, user_id=user_id, cursor=cursor, limit=page.limit + 1)
+        return slice_of([Edge(*row) for row in rows], page, lambda edge: edge.id)
+
+    async def followers_among(self, user_id: int, ids: Sequence[int]) -> set[int]:
+        """Which of `ids` follow `user_id`."""
+        return await self._among(t.FOLLOWERS_AMONG, user_id, ids)
+
+    async def requested_among(self, user_id: int, ids: Sequence[int]) -> set[int]:
+        """Which of `ids` did `user_id` ask to follow."""
+        return await self._among(t.REQUESTED_AMONG, user_id, ids)
+
+    async def requesters_among(self, user_id: int, ids: Sequence[int]) -> set[int]:
+        """Which of `ids` asked to follow `user_id`."""
+        return await self._among(t.REQUESTERS_AMONG, user_id, ids)
+
+    async def _among(self, statement: Statement, user_id: int, ids: Sequence[int]) -> set[int]:
+        return {row[0] for row in await self._database.all(statement, user_id=user_id, ids=ids)}
+
+    async def counts(self, user_ids: Sequence[int]) -> dict[int, Counts]:
+        """Counts of those of `user_ids` who have or had any edges."""
+        return {row[0]: Counts(*row[1:]) for row in await self._database.all(t.COUNTS, ids=user_ids)}
+
+    # --- for operators
+
+    async def newest_id(self) -> int:
+        """The largest id issued for any edge or interval; 0 if none. Edges are kept by their people, not by their ids, so this
+        looks at all of them: some 50 ms for each million."""
+
+        def read(reader: Reader) -> int:
+            return max((row[0] or 0) for statement in t.NEWEST_IDS if (row := reader.one(statement)) is not None)
+
+        return await self._database.scan(read)
+
+    async def check(self, limit: int) -> list[str]:
+        """Compare counts with rows and each direction of follows with the other; up to `limit` differences, as sentences.
+
+        It goes through people in steps, each on one consistent view, so it can run while others write.
+        """
+        found: list[str] = []
+        after: int | None = 0
+        while after is not None and len(found) < limit:
+            after, differences = await self._database.scan(
+                lambda reader, after=after: _check_step(reader, after, limit)
+            )
+            found += differences
+        return found[:limit]
+
+
+def _check_step(reader: Reader, after: int, limit: int) -> tuple[int | None, list[str]]:
+    """Check the people after `after` until there are edges enough; the last one's id, None once all are done."""
+    people = reader.all(t.PEOPLE_AFTER, after=after, limit=_CHECKED_PEOPLE)
+    ending = len(people) < _CHECKED_PEOPLE
+    edges = 0
+    for at, (_, followers, following) in enumerate(people, 1):
+        edges += followers + following
+        if edges >= _CHECKED_EDGES:
+            ending = ending and at == len(people)
+            people = people[:at]
+            break
+    # The last step looks beyond the last person counted: there may be edges of people without any counts.
+    upto = MAX_ID if ending else people[-1][0]
+    counted = {id: (followers, following) for id, followers, following in people}
+    followers = {id: rows for id, rows in reader.all(t.FOLLOWERS_ROWS, after=after, upto=upto)}
+    following = {id: rows for id, rows in reader.all(t.FOLLOWING_ROWS, after=after, upto=upto)}
+    found: list[str] = []
+    for id in sorted(counted.keys() | followers.keys() | following.keys()):
+        kept = counted.get(id, (0, 0))
+        for name, count, rows in zip(
+            ("followers", "followees"), kept, (followers.get(id, 0), following.get(id, 0)), strict=True
+        ):
+            if count != rows:
+                found.append(f"user {id} has {rows} {name}, but the count says {count}")
+    for follower, followee in reader.all(t.LACKING_FOLLOWER, after=after, upto=upto, limit=limit):
+        found.append(f"user {follower} follows {followee}, but is not among the followers of {followee}")
+    for followee, follower in reader.all(t.LACKING_FOLLOWING, after=after, upto=upto, limit=limit):
+        found.append(
+            f"user {follower} is among the followers of {followee}, but does not follow {followee} by that row"
+        )
+    return (None if ending else upto), found

@@ -1,0 +1,21 @@
+"""What the User Service does when something happened: its memory follows what other processes write."""
+
+from collections.abc import Sequence
+
+from rookery.infra.events.port import Appended, EventLog
+from rookery.services.users.contract import Changed, SessionRevoked, StateChanged
+from rookery.services.users.service import UsersService
+
+
+def react(log: EventLog, service: UsersService) -> None:
+    """Subscribe. This process's own changes come by here, too, and change nothing more."""
+
+    async def forget(events: Sequence[Appended]) -> None:
+        for appended in events:
+            event = appended.event
+            if isinstance(event, Changed | StateChanged):
+                service.user_outdated(event.user_id, event.user_version)
+            elif isinstance(event, SessionRevoked):
+                service.sessions_ended(event.user_id, event.session_id, event.kept)
+
+    log.subscribe("users.memory", ["users"], forget)

@@ -1,0 +1,337 @@
+"""The User Service: who has an account, and who may come in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from rookery.infra.cache.port import Cache
+from rookery.kernel.clock import Clock, Millis
+from rookery.kernel.errors import Conflict, FieldError, Forbidden, NotFound, Unauthorized, Unavailable
+from rookery.kernel.ids import IdGenerator
+from rookery.kernel.visibility import State
+from rookery.services.users import rules
+from rookery.services.users.activity import Activity
+from rookery.services.users.contract import (
+    Account,
+    Client,
+    Identity,
+    NewPerson,
+    ProfileChange,
+    Registration,
+    Role,
+    Session,
+    SignedIn,
+    User,
+)
+from rookery.services.users.limits import Attempts
+from rookery.services.users.passwords import Passwords
+from rookery.services.users.rules import UsersPolicy
+from rookery.services.users.store import Credentials, NewAccount, NewSession, UsersStore
+from rookery.services.users.tokens import KnownTokens, new_token, token_hash
+
+__all__ = ["UsersPolicy", "UsersService"]
+
+_APP_LIMIT = 100
+_REPORTED = 100
+"""Wrong handles that an import names at most."""
+
+
+class UsersService:
+    """The rules of accounts. Implements `contract.Users`; `start` it on the event loop, and `close` it."""
+
+    def __init__(
+        self,
+        *,
+        store: UsersStore,
+        cache: Cache[User],
+        ids: IdGenerator,
+        clock: Clock,
+        policy: UsersPolicy | None = None,
+    ) -> None:
+        policy = policy or UsersPolicy()
+        self.passwords = Passwords(policy)
+        self.tokens = KnownTokens(policy.cached_tokens)
+        self._store = store
+        self._cache = cache
+        self._ids = ids
+        self._clock = clock
+        self._policy = policy
+        self._activity = Activity(store, clock, policy.flush_every)
+        self._per_account = Attempts(policy.attempts_per_account, policy.attempts_window, clock)
+        self._per_address = Attempts(policy.attempts_per_address, policy.attempts_window, clock)
+        self._registrations = Attempts(policy.registrations_per_address, policy.registrations_window, clock)
+        store.watch(self)
+
+    def start(self) -> None:
+        """Begin to write last-active times now and then."""
+        self._activity.start()
+
+    async def flush(self) -> None:
+        """Write last-active times now."""
+        await self._activity.flush()
+
+    async def close(self) -> None:
+        """Write last-active times, and let go of the threads."""
+        try:
+            await self._activity.close()
+        finally:
+            self.passwords.close()
+
+    # --- coming in
+
+    async def register(self, new: Registration, client: Client) -> SignedIn:
+        now = self._clock.now()
+        values = {
+            field: rules.tidy(field, getattr(new, field))
+            for field in Registration.__struct_fields__
+            if field != "password"
+        }
+        flaw = rules.password_flaw(new.password, "password")
+        rules.report([*rules.flaws(values, now), *([flaw] if flaw is not None else [])])
+        if client.address:
+            self._registrations.take(rules.address_key(client.address))
+        await self._store.taken(values["handle"].lower(), values["email"].lower())
+        user = User(
+            id=self._ids.next(),
+            handle=values["handle"],
+            name=values["name"] or values["handle"],
+            bio=values["bio"],
+            location=values["location"],
+            avatar_url=values["avatar_url"],
+            protected=values["protected"],
+            state=State.ACTIVE,
+            role=Role.PERSON,
+            created_at=now,
+            version=1,
+        )
+        email, born, country = values["email"], values["date_of_birth"], values["country"]
+        password_hash = await self.passwords.hash(new.password)
+        session, token = self._session(user.id, rules.login_scopes(user.role), client)
+        await self._store.add_account(NewAccount(user, email, password_hash, born, country), session)
+        self._activity.seen(user.id)
+        return SignedIn(Account(user, email, born, country, now), session.session, token)
+
+    async def log_in(self, login: str, password: str, client: Client) -> SignedIn:
+        name = rules.login_key(login)
+        # By what was typed, not by account: a limit shared by a handle and its email address would tell that they belong together.
+        typed = name[1] if name is not None else login
+        self._take(typed, client.address)
+        try:
+            known = await self._credentials(name)
+            right = await self.passwords.check(known.password_hash if known is not None else None, password)
+        except Unavailable:
+            self._give_back(typed, client.address)
+            raise
+        if known is None or not right:
+            raise Unauthorized("wrong name or password", code="bad_credentials")
+        self._forgive(known, client.address)
+        outdated = known.password_hash is not None and self.passwords.outdated(known.password_hash)
+        rehashed = await self.passwords.hash(password) if outdated else None
+        session, token = self._session(known.user.id, rules.login_scopes(known.user.role), client)
+        account = await self._store.log_in(
+            known,
+            session,
+            grace=self._policy.grace,
+            kept=self._policy.sessions_per_account,
+            rehashed=rehashed,
+        )
+        self._activity.seen(account.user.id)
+        opened = replace(session.session, scopes=rules.login_scopes(account.user.role))
+        return SignedIn(await self._current(account), opened, token)
+
+    async def issue(self, user_id: int, scopes: Sequence[str], client: Client) -> SignedIn:
+        session, token = self._session(user_id, rules.scopes_of(scopes), client)
+        account = await self._store.issue(session, self._policy.sessions_per_account)
+        return SignedIn(await self._current(account), session.session, token)
+
+    async def authenticate(self, token: str) -> Identity:
+        now = self._clock.now()
+        hash = token_hash(token)
+        if hash is not None:
+            identity = self.tokens.get(hash)
+            if identity is None:
+                generation = self.tokens.generation
+                identity = await self._store.identity(hash)
+                if identity is not None and identity.expires_at > now:
+                    self.tokens.put(hash, identity, generation)
+            if identity is not None:
+                if identity.expires_at > now:
+                    self._activity.used(identity.session_id, now)
+                    return identity
+                self.tokens.drop(hash)
+        raise Unauthorized("the token is forged, expired or revoked", code="invalid_token")
+
+    async def sessions(self, user_id: int) -> list[Session]:
+        return [
+            replace(session, last_used=self._activity.last_used(session.id, session.last_used))
+            for session in await self._store.sessions(user_id, self._clock.now())
+        ]
+
+    async def revoke(self, user_id: int, session_id: int) -> None:
+        if not await self._store.end_session(user_id, session_id):
+            raise NotFound("there is no such session")
+
+    async def change_password(self, user_id: int, old: str, new: str, keep_session: int) -> None:
+        flaw = rules.password_flaw(new, "new")
+        rules.report([flaw] if flaw is not None else [])
+        # A stolen token must not become a way to try passwords: no name can hold a space.
+        attempt = f"change {user_id}"
+        self._per_account.take(attempt)
+        try:
+            known = await self._store.credentials(user_id)
+            right = await self.passwords.check(known.password_hash if known is not None else None, old)
+        except Unavailable:
+            self._per_account.give_back(attempt)
+            raise
+        if known is None or known.password_hash is None or not right:
+            raise Forbidden("the old password is wrong", code="bad_password")
+        self._per_account.forget(attempt)
+        await self._store.set_password(user_id, known.password_hash, await self.passwords.hash(new), keep_session)
+
+    # --- accounts
+
+    async def get(self, ids: Sequence[int]) -> Mapping[int, User]:
+        return await self._cache.get_many(ids, self._store.users)
+
+    async def by_handles(self, handles: Sequence[str]) -> Mapping[str, User]:
+        # No memory of which handle is whose: it would have to follow every rename, and the index answers in microseconds.
+        keys = {key for handle in handles if (key := rules.handle_key(handle)) is not None}
+        found = await self._store.by_handles(list(keys)) if keys else {}
+        for user in found.values():
+            self._cache.put(user.id, user)
+        return found
+
+    async def by_email(self, email: str) -> User | None:
+        key = rules.email_key(email.strip())
+        return await self._store.by_email(key) if key is not None else None
+
+    async def account(self, user_id: int) -> Account:
+        account = await self._store.account(user_id)
+        if account is None:
+            raise NotFound("there is no such account")
+        return await self._current(account)
+
+    async def edit(self, user_id: int, change: ProfileChange) -> Account:
+        current = await self.account(user_id)
+        wanted: dict[str, Any] = {}
+        for field in ProfileChange.__struct_fields__:
+            value = getattr(change, field)
+            if value is msgspec.UNSET:
+                continue
+            value = rules.tidy(field, value)
+            if field == "name" and value == "":
+                value = wanted.get("handle", current.user.handle)
+            # What stays as it is needs no excuse: an imported account may keep a handle that is reserved.
+            if value != getattr(current.user if hasattr(current.user, field) else current, field):
+                wanted[field] = value
+        rules.report(rules.flaws(wanted, self._clock.now()))
+        return await self._current(await self._store.edit(user_id, wanted) if wanted else current)
+
+    async def deactivate(self, user_id: int) -> None:
+        # A suspended account stays suspended: or logging in would lift it.
+        await self._store.set_state(user_id, State.DEACTIVATED, self._clock.now(), allowed=lambda state: state.shown)
+
+    async def set_state(self, user_id: int, state: State) -> User:
+        if state is State.ERASED:
+            raise Conflict("erasing is not a state that is set", code="not_settable")
+        user = await self._store.set_state(
+            user_id, state, self._clock.now(), allowed=lambda old: old is not State.ERASED
+        )
+        if user.state is State.ERASED:
+            raise Conflict("the account is erased", code="erased")
+        return user
+
+    async def set_role(self, user_id: int, role: Role) -> User:
+        return await self._store.set_role(user_id, role)
+
+    async def seen(self, user_id: int) -> None:
+        self._activity.seen(user_id)
+
+    async def last_active(self, ids: Sequence[int]) -> Mapping[int, Millis]:
+        return await self._activity.last_active(ids)
+
+    async def import_people(self, people: Sequence[NewPerson]) -> Mapping[str, int]:
+        now = self._clock.now()
+        wanted: dict[str, User] = {}
+        errors: list[FieldError] = []
+        for index, person in enumerate(people):
+            key = rules.handle_key(person.handle)
+            if key is None:
+                if len(errors) < _REPORTED:
+                    errors.append(FieldError(f"people[{index}].handle", "invalid_handle", "this is not a handle"))
+            elif key not in wanted:
+                name, bio, location = rules.fitted(person)
+                made = person.created_at if person.created_at is not None else now
+                # The store gives the id: those who exist need none.
+                wanted[key] = User(
+                    0, person.handle, name, bio, location, None, False, State.ACTIVE, Role.PERSON, made, 1
+                )
+        rules.report(errors)
+        return await self._store.add_people(wanted, self._ids.next) if wanted else {}
+
+    # --- what is kept in memory follows the store
+
+    def user_changed(self, user: User) -> None:
+        """The account is now `user`."""
+        self.user_outdated(user.id, user.version)
+        self._cache.put(user.id, user)
+
+    def user_outdated(self, user_id: int, version: int) -> None:
+        """The account has reached `version`, perhaps by another process: forget what is older, and what its tokens may do."""
+        self._cache.invalidate(user_id, version)
+        self.tokens.forget(user_id)
+
+    def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
+        """As the event `users.session_revoked` says."""
+        self.tokens.forget(user_id, session_id, kept)
+
+    # --- parts
+
+    async def _credentials(self, name: tuple[str, str] | None) -> Credentials | None:
+        if name is None:
+            return None
+        kind, key = name
+        if kind == "email":
+            return await self._store.credentials_by_email(key)
+        return await self._store.credentials_by_handle(key)
+
+    def _session(self, user_id: int, scopes: tuple[str, ...], client: Client) -> tuple[NewSession, str]:
+        now, token = self._clock.now(), new_token()
+        hash = token_hash(token)
+        assert hash is not None
+        session = Session(
+            id=self._ids.next(),
+            user_id=user_id,
+            app=rules.fit(client.app, _APP_LIMIT),
+            scopes=scopes,
+            created_at=now,
+            expires_at=now + self._policy.session_lifetime,
+            last_used=now,
+        )
+        return NewSession(session, hash), token
+
+    async def _current(self, account: Account) -> Account:
+        """`account` with the last-active time that may not be written yet."""
+        id = account.user.id
+        return replace(account, last_active=(await self._activity.last_active([id])).get(id))
+
+    def _take(self, typed: str, address: str) -> None:
+        """Count an attempt before its work begins, or many at once would pass. Raises TooMany."""
+        if address:
+            self._per_address.take(rules.address_key(address))
+        self._per_account.take(typed)
+
+    def _give_back(self, typed: str, address: str) -> None:
+        self._per_account.give_back(typed)
+        if address:
+            self._per_address.give_back(rules.address_key(address))
+
+    def _forgive(self, known: Credentials, address: str) -> None:
+        """The password was right: the account starts afresh, under both of its names; the address gets this attempt back."""
+        self._per_account.forget(known.user.handle.lower())
+        if known.email_key is not None:
+            self._per_account.forget(known.email_key)
+        if address:
+            self._per_address.give_back(rules.address_key(address))

@@ -1,0 +1,461 @@
+"""What the User Service keeps, in SQL.
+
+Every change checks and acts in one transaction, appends its events there, and tells the service's memory once it is durable.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from rookery.infra.events.port import Outbox
+from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
+from rookery.kernel.clock import Millis
+from rookery.kernel.errors import Conflict, FieldError, Forbidden, NotFound, Unauthorized
+from rookery.kernel.visibility import State
+from rookery.services.users import rules
+from rookery.services.users import tables as t
+from rookery.services.users.contract import (
+    Account,
+    Changed,
+    Identity,
+    Imported,
+    Registered,
+    Role,
+    Session,
+    SessionRevoked,
+    StateChanged,
+    User,
+)
+
+METADATA = t.METADATA
+
+_SHORT_READ = 500
+"""Ids up to which a bulk read runs on the event loop; beyond it a thread is worth its hop."""
+_CHUNK = 1_000
+"""Imported people an event names."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a log-in is judged by. Its repr tells nothing private, for logs."""
+
+    user: User
+    state_since: Millis
+    email_key: str | None
+    password_hash: str | None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.user!r})"
+
+
+class NewAccount(msgspec.Struct, frozen=True):
+    """A row to be: an account whose owner has a password."""
+
+    user: User
+    email: str
+    password_hash: str
+    date_of_birth: str | None
+    country: str | None
+
+    def __repr__(self) -> str:
+        return f"NewAccount({self.user!r})"
+
+
+class NewSession(msgspec.Struct, frozen=True):
+    """A session with the hash of its token."""
+
+    session: Session
+    token_hash: bytes
+
+
+class Watcher(Protocol):
+    """What holds users and tokens in memory. Called on the event loop, after the commit, in the order of commits."""
+
+    def user_changed(self, user: User) -> None: ...
+    def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None: ...
+
+
+class UsersStore:
+    """The tables `users_*`."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._watcher: Watcher | None = None
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` of every change from now on."""
+        self._watcher = watcher
+
+    # --- reading
+
+    async def users(self, ids: Sequence[int]) -> dict[int, User]:
+        """These accounts; unknown ids are left out."""
+        return {row[0]: _user(row) for row in await self._bulk(t.USERS, "ids", ids)}
+
+    async def by_handles(self, keys: Sequence[str]) -> dict[str, User]:
+        """Accounts by handle key."""
+        return {row[1].lower(): _user(row) for row in await self._bulk(t.USERS_BY_HANDLE, "keys", keys)}
+
+    async def by_email(self, key: str) -> User | None:
+        """The account with this email key."""
+        row = await self._database.one(t.USER_BY_EMAIL, key=key)
+        return None if row is None else _user(row)
+
+    async def account(self, user_id: int) -> Account | None:
+        """The account with its private part."""
+        row = await self._database.one(t.ACCOUNT, id=user_id)
+        return None if row is None else _account(row)
+
+    async def credentials(self, user_id: int) -> Credentials | None:
+        """What a log-in to this account is judged by."""
+        return _credentials(await self._database.one(t.CREDENTIALS, id=user_id))
+
+    async def credentials_by_handle(self, key: str) -> Credentials | None:
+        """As `credentials`, by handle key."""
+        return _credentials(await self._database.one(t.CREDENTIALS_BY_HANDLE, key=key))
+
+    async def credentials_by_email(self, key: str) -> Credentials | None:
+        """As `credentials`, by email key."""
+        return _credentials(await self._database.one(t.CREDENTIALS_BY_EMAIL, key=key))
+
+    async def taken(self, handle_key: str | None, email_key: str | None) -> None:
+        """Raise Conflict for what is taken already, before work is spent on it; the transaction asks again."""
+        handle = handle_key is not None and await self._database.one(t.HANDLE_HOLDER, key=handle_key) is not None
+        email = email_key is not None and await self._database.one(t.EMAIL_HOLDER, key=email_key) is not None
+        _refuse_taken(handle, email)
+
+    async def identity(self, token_hash: bytes) -> Identity | None:
+        """Whom a token stands for, expired or not; None where it has no session or its account is inactive."""
+        row = await self._database.one(t.IDENTITY, hash=token_hash)
+        if row is None or not State(row[5]).shown:
+            return None
+        return Identity(row[0], row[1], tuple(row[2].split()), Role(row[3]), row[4])
+
+    async def sessions(self, user_id: int, now: Millis) -> list[Session]:
+        """Sessions that have not expired, newest first."""
+        return [
+            Session(id, user, app, tuple(scopes.split()), created, expires, used)
+            for id, user, app, scopes, created, expires, used in await self._database.all(
+                t.SESSIONS_OF, user_id=user_id, now=now
+            )
+        ]
+
+    async def last_active(self, ids: Sequence[int]) -> dict[int, Millis]:
+        """When these accounts were last seen, as far as it was written."""
+        return {row[0]: row[1] for row in await self._bulk(t.LAST_ACTIVE, "ids", ids)}
+
+    async def newest_id(self) -> int:
+        """The largest id that an account or a session has; 0 if there is none."""
+        rows = [await self._database.one(statement) for statement in (t.NEWEST_USER, t.NEWEST_SESSION)]
+        return max((row[0] or 0 for row in rows if row is not None), default=0)
+
+    async def count(self) -> int:
+        """How many accounts there are, in every state."""
+        row = await self._database.scan(lambda reader: reader.one(t.COUNT))
+        return row[0] if row is not None else 0
+
+    async def iterate(self, batch: int = 1_000) -> AsyncIterator[list[User]]:
+        """Every account, by ascending id, `batch` at a time; each batch is a view of its own."""
+        after = 0
+        while rows := await self._database.scan(_page(after, batch)):
+            yield [_user(row) for row in rows]
+            after = rows[-1][0]
+
+    async def _bulk(self, statement: Statement, name: str, keys: Sequence[Any]) -> list[Row]:
+        if len(keys) <= _SHORT_READ:
+            return await self._database.all(statement, **{name: keys})
+        return await self._database.scan(lambda reader: reader.all(statement, **{name: keys}))
+
+    # --- accounts
+
+    async def add_account(self, new: NewAccount, session: NewSession) -> None:
+        """Add an account and its first session. Raises Conflict for a taken handle or email."""
+        user, email_key = new.user, new.email.lower()
+
+        def work(tx: Transaction) -> None:
+            _check_free(tx, user.id, user.handle.lower(), email_key)
+            tx.run(t.ADD_ACCOUNT, **_columns(user), id=user.id, created_at=user.created_at, state_since=user.created_at)
+            tx.run(
+                t.ADD_PRIVATE,
+                user_id=user.id,
+                email=new.email,
+                email_key=email_key,
+                password_hash=new.password_hash,
+                date_of_birth=new.date_of_birth,
+                country=new.country,
+            )
+            _add_session(tx, session)
+            self._outbox.append(tx, Registered(user.id, user.handle, user.version))
+            self._tell(tx, user)
+
+        await self._database.write(work)
+
+    async def edit(self, user_id: int, fields: Mapping[str, Any]) -> Account:
+        """Set these fields of `Account` and `User`. Raises NotFound, or Conflict for a taken handle or email."""
+
+        def work(tx: Transaction) -> Account:
+            row = tx.one(t.ACCOUNT, id=user_id)
+            if row is None:
+                raise NotFound("there is no such account")
+            old = _account(row)
+            public = {name: value for name, value in fields.items() if name in User.__struct_fields__}
+            private = {name: value for name, value in fields.items() if name not in public}
+            new = replace(old, user=replace(old.user, **public), **private)
+            if new == old:
+                return old
+            email_key = new.email.lower() if new.email is not None else None
+            _check_free(tx, user_id, new.user.handle.lower(), email_key)
+            new = replace(new, user=self._put(tx, new.user))
+            if private:
+                tx.run(
+                    t.PUT_PRIVATE,
+                    user_id=user_id,
+                    email=new.email,
+                    email_key=email_key,
+                    date_of_birth=new.date_of_birth,
+                    country=new.country,
+                )
+            self._outbox.append(tx, Changed(user_id, new.user.version))
+            return new
+
+        return await self._database.write(work)
+
+    async def set_role(self, user_id: int, role: Role) -> User:
+        """Raises NotFound."""
+
+        def work(tx: Transaction) -> User:
+            user = _require(tx, user_id)
+            if user.role is role:
+                return user
+            user = self._put(tx, replace(user, role=role))
+            self._outbox.append(tx, Changed(user_id, user.version))
+            return user
+
+        return await self._database.write(work)
+
+    async def set_state(
+        self, user_id: int, state: State, now: Millis, allowed: Callable[[State], bool] = lambda _: True
+    ) -> User:
+        """Bring the account to `state`, if it is in another one that is `allowed` to turn into it. One that turns inactive
+        loses its sessions. Raises NotFound.
+        """
+
+        def work(tx: Transaction) -> User:
+            user = _require(tx, user_id)
+            if user.state is state or not allowed(user.state):
+                return user
+            user = self._turn(tx, user, state, now)
+            if not state.shown:
+                self._end_sessions(tx, user_id, kept=None)
+            return user
+
+        return await self._database.write(work)
+
+    async def add_people(self, people: Mapping[str, User], next_id: Callable[[], int]) -> dict[str, int]:
+        """Add the accounts whose handle keys are not there yet, giving them ids; the ids by handle key, for all."""
+        wanted = list(people.items())
+
+        def work(tx: Transaction) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                found.update(tx.all(t.IDS_BY_HANDLE, keys=[key for key, _ in chunk]))
+                rows: list[dict[str, Any]] = []
+                for key, user in chunk:
+                    if key not in found:
+                        id = found[key] = next_id()
+                        rows.append(
+                            {**_columns(user), "id": id, "created_at": user.created_at, "state_since": user.created_at}
+                        )
+                if rows:
+                    tx.many(t.ADD_ACCOUNT, rows)
+                    self._outbox.append(tx, Imported(rows[0]["id"], tuple(row["id"] for row in rows)))
+            return found
+
+        return await self._database.write(work)
+
+    # --- sessions and passwords
+
+    async def log_in(
+        self, known: Credentials, new: NewSession, *, grace: Millis, kept: int, rehashed: str | None = None
+    ) -> Account:
+        """Open a session for somebody whose password had the hash in `known`; a deactivated account comes back.
+
+        Raises Unauthorized if the password changed meanwhile, Forbidden as `rules.entered`.
+        """
+        user_id, now = known.user.id, new.session.created_at
+
+        def work(tx: Transaction) -> Account:
+            current = _credentials(tx.one(t.CREDENTIALS, id=user_id))
+            if current is None or current.password_hash != known.password_hash:
+                raise Unauthorized("wrong name or password", code="bad_credentials")
+            user = current.user
+            state = rules.entered(user.state, current.state_since, now, grace)
+            if state is not user.state:
+                user = self._turn(tx, user, state, now)
+            if rehashed is not None:
+                tx.run(t.SET_PASSWORD, id=user_id, old=current.password_hash, new=rehashed)
+            # The role may have changed since the caller read it.
+            self._open(tx, replace(new, session=replace(new.session, scopes=rules.login_scopes(user.role))), kept)
+            return _account(tx.one(t.ACCOUNT, id=user_id))
+
+        return await self._database.write(work)
+
+    async def issue(self, new: NewSession, kept: int) -> Account:
+        """Open a session. Raises NotFound, and Forbidden for an inactive account."""
+        user_id = new.session.user_id
+
+        def work(tx: Transaction) -> Account:
+            rules.require_shown(_require(tx, user_id).state)
+            self._open(tx, new, kept)
+            return _account(tx.one(t.ACCOUNT, id=user_id))
+
+        return await self._database.write(work)
+
+    async def end_session(self, user_id: int, session_id: int) -> bool:
+        """End one session; False where the account has no such session."""
+
+        def work(tx: Transaction) -> bool:
+            return self._end_session(tx, user_id, session_id)
+
+        return await self._database.write(work)
+
+    async def set_password(self, user_id: int, old_hash: str, new_hash: str, keep_session: int) -> None:
+        """Replace the password that has `old_hash` and end every other session. Raises Forbidden if it changed meanwhile."""
+
+        def work(tx: Transaction) -> None:
+            if not tx.run(t.SET_PASSWORD, id=user_id, old=old_hash, new=new_hash):
+                raise Forbidden("the old password is wrong", code="bad_password")
+            self._end_sessions(tx, user_id, kept=keep_session)
+
+        await self._database.write(work)
+
+    async def write_activity(
+        self, seen: Iterable[tuple[int, Millis]], used: Iterable[tuple[int, Millis]], now: Millis
+    ) -> None:
+        """Write when accounts were seen and sessions were used, never back in time, and remove expired sessions."""
+
+        def work(tx: Transaction) -> None:
+            tx.many(t.SET_ACTIVE, ({"user_id": user, "last_active": moment} for user, moment in seen))
+            tx.many(t.SET_USED, ({"session_id": session, "moment": moment} for session, moment in used))
+            tx.run(t.END_EXPIRED, now=now)
+
+        await self._database.write(work)
+
+    # --- inside a transaction
+
+    def _put(self, tx: Transaction, user: User) -> User:
+        """Write `user` as its next version."""
+        user = replace(user, version=user.version + 1)
+        tx.run(t.CHANGE_ACCOUNT, **_columns(user), user_id=user.id)
+        self._tell(tx, user)
+        return user
+
+    def _turn(self, tx: Transaction, user: User, state: State, now: Millis) -> User:
+        old, user = user.state, self._put(tx, replace(user, state=state))
+        tx.run(t.SET_STATE_SINCE, user_id=user.id, state_since=now)
+        self._outbox.append(tx, StateChanged(user.id, user.version, old, state))
+        return user
+
+    def _open(self, tx: Transaction, new: NewSession, kept: int) -> None:
+        _add_session(tx, new)
+        user_id = new.session.user_id
+        if kept:
+            for (surplus,) in tx.all(t.SURPLUS_SESSIONS, user_id=user_id, kept=kept):
+                self._end_session(tx, user_id, surplus)
+
+    def _end_session(self, tx: Transaction, user_id: int, session_id: int) -> bool:
+        if not tx.run(t.END_SESSION, user_id=user_id, id=session_id):
+            return False
+        self._outbox.append(tx, SessionRevoked(user_id, session_id))
+        self._tell_ended(tx, user_id, session_id, None)
+        return True
+
+    def _end_sessions(self, tx: Transaction, user_id: int, kept: int | None) -> None:
+        if tx.run(t.END_SESSIONS, user_id=user_id, kept=kept or 0):
+            self._outbox.append(tx, SessionRevoked(user_id, None, kept))
+            self._tell_ended(tx, user_id, None, kept)
+
+    def _tell(self, tx: Transaction, user: User) -> None:
+        if (watcher := self._watcher) is not None:
+            tx.after_commit(lambda: watcher.user_changed(user))
+
+    def _tell_ended(self, tx: Transaction, user_id: int, session_id: int | None, kept: int | None) -> None:
+        if (watcher := self._watcher) is not None:
+            tx.after_commit(lambda: watcher.sessions_ended(user_id, session_id, kept))
+
+
+def _require(tx: Reader, user_id: int) -> User:
+    row = tx.one(t.USER, id=user_id)
+    if row is None:
+        raise NotFound("there is no such account")
+    return _user(row)
+
+
+def _check_free(tx: Reader, user_id: int, handle_key: str, email_key: str | None) -> None:
+    handle = tx.one(t.HANDLE_HOLDER, key=handle_key)
+    email = tx.one(t.EMAIL_HOLDER, key=email_key) if email_key is not None else None
+    _refuse_taken(handle is not None and handle[0] != user_id, email is not None and email[0] != user_id)
+
+
+def _refuse_taken(handle: bool, email: bool) -> None:
+    errors: list[FieldError] = []
+    if handle:
+        errors.append(FieldError("handle", "handle_taken", "this handle is taken"))
+    if email:
+        errors.append(FieldError("email", "email_taken", "this email address has an account already"))
+    if errors:
+        raise Conflict(errors[0].message, code=errors[0].code, errors=tuple(errors))
+
+
+def _add_session(tx: Transaction, new: NewSession) -> None:
+    session = new.session
+    tx.run(
+        t.ADD_SESSION,
+        id=session.id,
+        user_id=session.user_id,
+        token_hash=new.token_hash,
+        app=session.app,
+        scopes=" ".join(session.scopes),
+        created_at=session.created_at,
+        expires_at=session.expires_at,
+        last_used=session.last_used,
+    )
+
+
+def _page(after: int, limit: int) -> Callable[[Reader], list[Row]]:
+    return lambda reader: reader.all(t.USERS_AFTER, after=after, limit=limit)
+
+
+def _columns(user: User) -> dict[str, Any]:
+    """What of a row an account's changes write."""
+    return {
+        "handle": user.handle,
+        "handle_key": user.handle.lower(),
+        "name": user.name,
+        "bio": user.bio,
+        "location": user.location,
+        "avatar_url": user.avatar_url,
+        "protected": int(user.protected),
+        "state": user.state.value,
+        "role": user.role.value,
+        "version": user.version,
+    }
+
+
+def _user(row: Row) -> User:
+    id, handle, name, bio, location, avatar_url, protected, state, role, created_at, version = row[:11]
+    return User(
+        id, handle, name, bio, location, avatar_url, bool(protected), State(state), Role(role), created_at, version
+    )
+
+
+def _account(row: Row | None) -> Account:
+    assert row is not None
+    return Account(_user(row), *row[11:15])
+
+
+def _credentials(row: Row | None) -> Credentials | None:
+    return None if row is None else Credentials(_user(row), *row[11:14])

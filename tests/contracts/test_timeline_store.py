@@ -1,0 +1,165 @@
+"""The suite of the timeline store's port, run on every engine."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.services.timelines.store import Delivery, Ids, TimelineStore, author_list
+from rookery.services.timelines.stores.memory import MemoryTimelineStore
+
+ENTRIES = 20
+
+Make = Callable[[], TimelineStore]
+
+
+@pytest.fixture(params=[lambda: MemoryTimelineStore(ENTRIES)], ids=["memory"])
+def store(request: pytest.FixtureRequest) -> TimelineStore:
+    return request.param()
+
+
+def ids(*values: int) -> Ids:
+    return np.array(values, np.int64)
+
+
+def entry(id: int, actor: int, *, famous: bool = False) -> Delivery:
+    return Delivery(id, id, actor, famous)
+
+
+async def begun(store: TimelineStore, owner: int, *actors: int, privileged: bool = False) -> None:
+    await store.begin(owner, 1, ids(*actors), privileged=privileged)
+    await store.fill(owner, 1, ids(), ids(), 0)
+
+
+async def content(store: TimelineStore, owner: int) -> list[int]:
+    found = await store.read(owner)
+    assert found is not None
+    return found.entry_ids.tolist()
+
+
+async def test_nobody_has_a_timeline_before_it_is_begun_and_filled(store: TimelineStore) -> None:
+    assert await store.read(1) is None
+    await store.begin(1, 7, ids(2))
+    assert await store.read(1) is None
+    await store.fill(1, 7, ids(10, 20), ids(10, 15), 5)
+    found = await store.read(1)
+    assert found is not None
+    assert found.entry_ids.tolist() == [10, 20]
+    assert found.tweet_ids.tolist() == [10, 15]
+    assert (found.floor, found.version) == (5, 7)
+
+
+async def test_an_entry_reaches_those_who_follow_its_actor_and_nobody_else(store: TimelineStore) -> None:
+    await begun(store, 1, 5)
+    await begun(store, 2, 6)
+    await begun(store, 3, 5, 6)
+    assert await store.deliver([entry(10, 5)]) == 2
+    assert [await content(store, owner) for owner in (1, 2, 3)] == [[10], [], [10]]
+
+
+async def test_what_is_delivered_while_the_truth_is_read_is_not_lost(store: TimelineStore) -> None:
+    await store.begin(1, 1, ids(5))
+    await store.deliver([entry(30, 5)])
+    await store.fill(1, 1, ids(10, 20), ids(10, 20), 0)
+    assert await content(store, 1) == [10, 20, 30]
+
+
+async def test_repeats_change_nothing_and_late_entries_stand_in_their_place(store: TimelineStore) -> None:
+    await begun(store, 1, 5)
+    await store.deliver([entry(30, 5), entry(10, 5), entry(30, 5), entry(20, 5), entry(10, 5)])
+    assert await content(store, 1) == [10, 20, 30]
+
+
+async def test_a_full_timeline_keeps_the_newest_and_raises_its_floor(store: TimelineStore) -> None:
+    await begun(store, 1, 5)
+    await store.deliver([entry(id, 5) for id in range(1, ENTRIES + 6)])
+    found = await store.read(1)
+    assert found is not None
+    assert found.entry_ids.tolist() == list(range(6, ENTRIES + 6))
+    assert 5 < found.floor <= 6
+
+
+async def test_an_entry_below_the_floor_stays_out(store: TimelineStore) -> None:
+    await store.begin(1, 1, ids(5))
+    await store.fill(1, 1, ids(100), ids(100), 100)
+    assert await store.deliver([entry(99, 5)]) == 0
+    assert await content(store, 1) == [100]
+
+
+async def test_a_famous_authors_entry_reaches_privileged_timelines_their_own_and_the_authors_list(
+    store: TimelineStore,
+) -> None:
+    await begun(store, 1, 5)
+    await begun(store, 2, 5, privileged=True)
+    await begun(store, 5, 5)
+    await begun(store, author_list(5), 5)
+    assert await store.deliver([entry(10, 5, famous=True)]) == 3
+    assert [await content(store, owner) for owner in (1, 2, 5, author_list(5))] == [[], [10], [10], [10]]
+    await store.privilege(1, True)
+    await store.privilege(2, False)
+    await store.deliver([entry(20, 5, famous=True)])
+    assert [await content(store, owner) for owner in (1, 2)] == [[20], [10]]
+
+
+async def test_a_timeline_begun_again_forgets_who_it_followed(store: TimelineStore) -> None:
+    await begun(store, 1, 5)
+    await store.deliver([entry(10, 5)])
+    await store.begin(1, 2, ids(6))
+    await store.fill(1, 1, ids(10), ids(10), 0)
+    assert await store.read(1) is None, "what was read for older edges is no longer wanted"
+    await store.fill(1, 2, ids(), ids(), 0)
+    await store.deliver([entry(20, 5), entry(30, 6)])
+    assert await content(store, 1) == [30]
+
+
+async def test_a_dropped_timeline_is_gone_and_gets_nothing(store: TimelineStore) -> None:
+    await begun(store, 1, 5)
+    await begun(store, 2, 5)
+    assert await store.drop([1, 3]) == 1
+    assert await store.read(1) is None
+    assert await store.owners() == [2]
+    assert await store.deliver([entry(10, 5)]) == 1
+    await store.fill(1, 1, ids(1), ids(1), 0)
+    assert await store.read(1) is None
+
+
+async def test_freed_room_is_used_again_without_a_trace_of_the_former_owner(store: TimelineStore) -> None:
+    for round in range(5):
+        for owner in range(1, 200):
+            await begun(store, owner, 1_000 + owner)
+        await store.deliver([entry(round * 100 + i, 1_000 + owner) for owner in range(1, 200) for i in range(1, 8)])
+        for owner in range(1, 200):
+            assert await content(store, owner) == [round * 100 + i for i in range(1, 8)]
+        await store.drop(list(range(1, 200)))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 200), st.integers(1, 3)), max_size=80),
+    st.lists(st.integers(1, 200), max_size=40, unique=True),
+)
+async def test_any_order_of_deliveries_leaves_all_entries_at_and_above_the_floor(
+    deliveries: list[tuple[int, int]], truth: list[int]
+) -> None:
+    store = MemoryTimelineStore(ENTRIES)
+    following = {1: (1, 2), 2: (2, 3), 3: (1, 2, 3)}
+    for owner, actors in following.items():
+        await store.begin(owner, 1, ids(*actors))
+    half = len(deliveries) // 2
+    # An id belongs to one actor; the truth holds some that are delivered, too.
+    made = [entry(id * 4 + actor, actor) for id, actor in deliveries]
+    await store.deliver(made[:half])
+    known: dict[int, set[int]] = {}
+    for owner, actors in following.items():
+        pulled = sorted(id * 4 + actors[0] for id in truth)
+        await store.fill(owner, 1, ids(*pulled), ids(*pulled), 0)
+        known[owner] = {*pulled, *(d.entry_id for d in made if d.actor_id in actors)}
+    await store.deliver(made[half:])
+    for owner in following:
+        found = await store.read(owner)
+        assert found is not None
+        assert found.entry_ids.tolist() == sorted(id for id in known[owner] if id >= found.floor)
+        assert len(found.entry_ids) <= ENTRIES
+        if len(known[owner]) <= ENTRIES:
+            assert found.entry_ids.tolist() == sorted(known[owner]) or found.floor > 0

@@ -1,0 +1,126 @@
+"""What every engine of relational storage makes of the User Service's store."""
+
+import pytest
+from msgspec.structs import replace
+
+from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.kernel.clock import DAY, ManualClock
+from rookery.kernel.errors import Conflict, Forbidden, Unauthorized
+from rookery.kernel.ids import IdGenerator
+from rookery.kernel.visibility import State
+from rookery.services.users.contract import Identity, Role, Session, User
+from rookery.services.users.store import NewAccount, NewSession, UsersStore
+
+T0 = 1_767_225_600_000
+USER = User(7, "Ann", "Ann", "", "", None, False, State.ACTIVE, Role.PERSON, T0, 1)
+ACCOUNT = NewAccount(USER, "Ann@example.com", "hash", "1990-01-01", "NO")
+SESSION = NewSession(Session(8, 7, "app", ("read", "write"), T0, T0 + DAY, T0), b"\x01" * 32)
+
+
+class Watching:
+    """Notes what a store tells."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def user_changed(self, user: User) -> None:
+        self.told.append(user)
+
+    def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
+        self.told.append((user_id, session_id, kept))
+
+
+@pytest.fixture
+def store(database: SqliteDatabase, log: SqlEventLog) -> UsersStore:
+    return UsersStore(database, log)
+
+
+async def test_an_empty_store_has_nobody(store: UsersStore) -> None:
+    assert (await store.newest_id(), await store.count()) == (0, 0)
+    assert [batch async for batch in store.iterate()] == []
+    assert await store.users([1]) == {}
+    assert await store.account(1) is None
+    assert await store.identity(b"") is None
+
+
+async def test_an_account_is_found_by_everything_that_names_it(store: UsersStore) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    assert await store.users([7]) == {7: USER}
+    assert await store.by_handles(["ann"]) == {"ann": USER}
+    assert await store.by_email("ann@example.com") == USER
+    assert await store.identity(SESSION.token_hash) == Identity(7, 8, ("read", "write"), Role.PERSON, T0 + DAY)
+    for known in (
+        await store.credentials(7),
+        await store.credentials_by_handle("ann"),
+        await store.credentials_by_email("ann@example.com"),
+    ):
+        assert known is not None
+        assert (known.user, known.state_since, known.email_key, known.password_hash) == (
+            USER,
+            T0,
+            "ann@example.com",
+            "hash",
+        )
+    assert await store.newest_id() == 8
+
+
+async def test_a_taken_handle_leaves_nothing_behind(store: UsersStore) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    with pytest.raises(Conflict):
+        await store.add_account(
+            NewAccount(replace(USER, id=9, handle="aNN"), "b@example.com", "hash", None, None),
+            NewSession(replace(SESSION.session, id=10, user_id=9), b"\x02" * 32),
+        )
+    assert await store.count() == 1
+    assert await store.identity(b"\x02" * 32) is None
+    assert await store.by_email("b@example.com") is None
+
+
+async def test_a_watcher_is_told_after_the_commit_in_order(store: UsersStore) -> None:
+    watching = Watching()
+    store.watch(watching)
+    await store.add_account(ACCOUNT, SESSION)
+    await store.edit(7, {"bio": "birds"})
+    await store.edit(7, {"bio": "birds"})
+    await store.set_state(7, State.SUSPENDED, T0 + 1)
+    second, third = replace(USER, bio="birds", version=2), replace(USER, bio="birds", version=3, state=State.SUSPENDED)
+    assert watching.told == [USER, second, third, (7, None, None)]
+
+
+async def test_a_log_in_with_a_password_that_was_replaced_meanwhile_is_refused(store: UsersStore) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    known = await store.credentials(7)
+    assert known is not None
+    await store.set_password(7, "hash", "newer", keep_session=8)
+    with pytest.raises(Unauthorized):
+        await store.log_in(known, NewSession(replace(SESSION.session, id=11), b"\x03" * 32), grace=DAY, kept=10)
+    assert [session.id for session in await store.sessions(7, T0)] == [8]
+
+
+async def test_a_log_in_judges_the_state_of_the_moment(store: UsersStore) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    known = await store.credentials(7)
+    assert known is not None
+    await store.set_state(7, State.SUSPENDED, T0)
+    with pytest.raises(Forbidden):
+        await store.log_in(known, NewSession(replace(SESSION.session, id=11), b"\x03" * 32), grace=DAY, kept=10)
+
+
+async def test_activity_never_goes_back_and_expired_sessions_go(store: UsersStore) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    await store.write_activity([(7, T0 + 5)], [(8, T0 + 5)], T0 + 5)
+    await store.write_activity([(7, T0 + 4)], [(8, T0 + 4)], T0 + 6)
+    assert await store.last_active([7, 1]) == {7: T0 + 5}
+    assert (await store.sessions(7, T0))[0].last_used == T0 + 5
+    await store.write_activity([], [], T0 + DAY)
+    assert await store.identity(SESSION.token_hash) is None
+
+
+async def test_everybody_is_iterated_in_batches(store: UsersStore, ids: IdGenerator, clock: ManualClock) -> None:
+    people = {f"u{n}": replace(USER, id=0, handle=f"u{n}") for n in range(25)}
+    made = await store.add_people(people, ids.next)
+    batches = [batch async for batch in store.iterate(batch=10)]
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert [user.id for batch in batches for user in batch] == sorted(made.values())
+    assert (await store.count(), await store.newest_id()) == (25, max(made.values()))

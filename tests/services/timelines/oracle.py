@@ -1,0 +1,98 @@
+"""The oracle: what a home timeline is, by pure pull over the stored truth.
+
+Written without regard to cost and without the code under test: it reads whole tables and shares `visible` alone.
+"""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.kernel.clock import DAY
+from rookery.kernel.ids import moment_of
+from rookery.kernel.idset import IdSet
+from rookery.kernel.visibility import Place, State, Viewer, Visibility, visible
+
+
+class Account(NamedTuple):
+    id: int
+    state: State
+    protected: bool
+
+
+class Stored(NamedTuple):
+    id: int
+    author_id: int
+    visibility: Visibility
+    reply_to_user_id: int | None
+    mentioned_ids: frozenset[int]
+    deleted: bool
+
+
+class Line(NamedTuple):
+    """An entry of the timeline."""
+
+    id: int
+    tweet_id: int
+    reason: str
+    by: int | None
+
+
+class Truth:
+    """Everything that is stored, as it stands now."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        rows: Any = lambda text: database._reader.raw.execute(text).fetchall()  # noqa: E731, SLF001
+        self.accounts = {
+            id: Account(id, State(state), bool(protected))
+            for id, state, protected in rows("SELECT id, state, protected FROM users_accounts")
+        }
+        self.tweets = {
+            id: Stored(
+                id,
+                author,
+                Visibility(visibility),
+                answered,
+                frozenset(msgspec.json.decode(mentions).values()) if mentions else frozenset(),
+                deleted is not None,
+            )
+            for id, author, visibility, answered, mentions, deleted in rows(
+                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at FROM tweets_tweets"
+            )
+        }
+        self.retweets = rows("SELECT id, user_id, tweet_id FROM tweets_retweets")
+        self.follows = set(rows("SELECT follower_id, followee_id FROM graph_following"))
+        self.blocks = set(rows("SELECT blocker_id, blocked_id FROM graph_blocks"))
+        self.mutes = set(rows("SELECT muter_id, muted_id FROM graph_mutes"))
+
+    def home(self, viewer_id: int) -> list[Line]:
+        """The whole home timeline, newest first."""
+        following = {b for a, b in self.follows if a == viewer_id}
+        viewer = Viewer(
+            viewer_id,
+            following=IdSet(following),
+            blocking=IdSet(b for a, b in self.blocks if a == viewer_id),
+            blocked_by=IdSet(a for a, b in self.blocks if b == viewer_id),
+            muting=IdSet(b for a, b in self.mutes if a == viewer_id),
+        )
+        actors = following | {viewer_id}
+        eligible: list[tuple[int, Stored, int | None]] = []
+        for tweet in self.tweets.values():
+            if tweet.author_id in actors and visible(viewer, tweet, self.accounts[tweet.author_id], Place.HOME):
+                eligible.append((tweet.id, tweet, None))
+        for id, user, tweet_id in self.retweets:
+            tweet = self.tweets[tweet_id]
+            author = self.accounts[tweet.author_id]
+            if user in actors and visible(viewer, tweet, author, Place.HOME, self.accounts[user]):
+                eligible.append((id, tweet, user))
+        lines: list[Line] = []
+        for id, tweet, retweeter in eligible:
+            hidden = any(
+                other[1].id == tweet.id and other[0] < id and moment_of(id) - moment_of(other[0]) <= DAY
+                for other in eligible
+            )
+            if not hidden:
+                actor = tweet.author_id if retweeter is None else retweeter
+                kind = "own" if actor == viewer_id else "follow" if retweeter is None else "retweet"
+                lines.append(Line(id, tweet.id, kind, retweeter))
+        return sorted(lines, reverse=True)

@@ -1,0 +1,278 @@
+"""Home timelines equal the oracle after any history, whatever path served them. The most important test of the project."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
+from rookery.kernel.errors import RookeryError
+from rookery.kernel.pages import Page
+from rookery.kernel.visibility import State, Visibility
+from rookery.services.timelines.contract import Item
+from rookery.services.tweets.contract import ImportedTweet, NewTweet
+from rookery.services.users.contract import NewPerson, ProfileChange
+from rookery.wiring import Network
+from tests.conftest import NEW_YEAR
+from tests.services.timelines.oracle import Line, Truth
+from tests.support import caught_up, network_in
+
+EXAMPLES = int(os.environ.get("ROOKERY_TEST_HISTORIES", "40"))
+STEPS = 60
+PEOPLE = 6
+CACHED = 12
+"""Entries of a cached timeline: few, so that histories overflow it and pages cross its floor."""
+
+pick = st.integers(0, 1_000)
+person = st.integers(0, PEOPLE - 1)
+
+
+def line(item: Item) -> Line:
+    by = item.reason.by
+    return Line(item.entry.id, item.entry.tweet.id, item.reason.kind.value, None if by is None else by.id)
+
+
+class Histories(RuleBasedStateMachine):
+    """People who do everything that can be done; each mode is a subclass."""
+
+    threshold: ClassVar[int | None] = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = ManualClock(NEW_YEAR)
+        self.stack = AsyncExitStack()
+        self.network: Network
+        self.people: list[int] = []
+        self.tweets: list[int] = []
+        self.imported = 0
+
+    def do(self, work: Awaitable[Any]) -> Any:
+        """Run `work`; what the rules of the network refuse is refused."""
+
+        async def run() -> Any:
+            try:
+                return await work
+            except RookeryError as error:
+                assert error.status < 500, error
+                return None
+
+        return self.loop.run_until_complete(run())
+
+    async def open(self) -> None:
+        self.network = await self.stack.enter_async_context(
+            network_in(
+                Path(self.folder.name), self.clock, famous_followers=self.threshold, timeline_entries=CACHED
+            )
+        )
+
+    @initialize()
+    def begin(self) -> None:
+        self.do(self.open())
+        made = self.do(self.network.users.import_people([NewPerson(f"p{i}") for i in range(PEOPLE)]))
+        self.people = [made[f"p{i}"] for i in range(PEOPLE)]
+
+    # --- edges
+
+    @rule(a=person, b=person)
+    def follow(self, a: int, b: int) -> None:
+        self.do(self.network.graph.follow(self.people[a], self.people[b]))
+
+    @rule(b=person)
+    def everybody_follows(self, b: int) -> None:
+        for one in self.people:
+            self.do(self.network.graph.follow(one, self.people[b]))
+
+    @rule(a=person, b=person)
+    def unfollow(self, a: int, b: int) -> None:
+        self.do(self.network.graph.unfollow(self.people[a], self.people[b]))
+
+    @rule(a=person, b=person, yes=st.booleans())
+    def answer_request(self, a: int, b: int, yes: bool) -> None:
+        act = self.network.graph.approve if yes else self.network.graph.refuse
+        self.do(act(self.people[a], self.people[b]))
+
+    @rule(a=person, b=person, undo=st.booleans())
+    def block(self, a: int, b: int, undo: bool) -> None:
+        act = self.network.graph.unblock if undo else self.network.graph.block
+        self.do(act(self.people[a], self.people[b]))
+
+    @rule(a=person, b=person, undo=st.booleans())
+    def mute(self, a: int, b: int, undo: bool) -> None:
+        act = self.network.graph.unmute if undo else self.network.graph.mute
+        self.do(act(self.people[a], self.people[b]))
+
+    # --- accounts
+
+    @rule(a=person, protected=st.booleans())
+    def protect(self, a: int, protected: bool) -> None:
+        self.do(self.network.users.edit(self.people[a], ProfileChange(protected=protected)))
+
+    @rule(a=person, state=st.sampled_from([State.ACTIVE, State.ACTIVE, State.DEACTIVATED, State.SUSPENDED, State.LIMITED]))
+    def change_state(self, a: int, state: State) -> None:
+        self.do(self.network.users.set_state(self.people[a], state))
+
+    # --- tweets
+
+    def posted(self, author: int, new: NewTweet) -> None:
+        tweet = self.do(self.network.ingestion.post(author, new))
+        if tweet is not None:
+            self.tweets.append(tweet.id)
+            mine = self.do(self.network.timelines.home(author, Page(1)))
+            assert mine.items[0].entry.id == tweet.id, "an author reads at once what they wrote"
+
+    @rule(a=person, visibility=st.sampled_from(Visibility), mention=st.none() | person)
+    def post(self, a: int, visibility: Visibility, mention: int | None) -> None:
+        content = "hello" if mention is None else f"hello @p{mention}"
+        self.posted(self.people[a], NewTweet(content, visibility))
+
+    @rule(a=person, n=st.integers(2, 9))
+    def post_many(self, a: int, n: int) -> None:
+        for _ in range(n):
+            self.clock.advance(MINUTE)
+            self.posted(self.people[a], NewTweet("again"))
+
+    @rule(a=person, at=pick)
+    def reply(self, a: int, at: int) -> None:
+        if self.tweets:
+            self.posted(self.people[a], NewTweet("so?", reply_to=self.tweets[at % len(self.tweets)]))
+
+    @rule(a=person, at=pick)
+    def quote(self, a: int, at: int) -> None:
+        if self.tweets:
+            self.posted(self.people[a], NewTweet("look", quote_of=self.tweets[at % len(self.tweets)]))
+
+    @rule(a=person, at=pick, undo=st.integers(0, 3))
+    def retweet(self, a: int, at: int, undo: int) -> None:
+        if self.tweets:
+            act = self.network.ingestion.unretweet if undo == 0 else self.network.ingestion.retweet
+            self.do(act(self.people[a], self.tweets[at % len(self.tweets)]))
+
+    @rule(at=pick)
+    def everybody_retweets(self, at: int) -> None:
+        for one in self.people if self.tweets else []:
+            self.clock.advance(MINUTE)
+            self.do(self.network.ingestion.retweet(one, self.tweets[at % len(self.tweets)]))
+
+    @rule(at=pick)
+    def delete(self, at: int) -> None:
+        if self.tweets:
+            id = self.tweets[at % len(self.tweets)]
+            for one in self.people:
+                self.do(self.network.ingestion.delete(one, id))
+
+    @rule(a=person, ages=st.lists(st.integers(0, 4 * DAY), min_size=1, max_size=4))
+    def import_old(self, a: int, ages: list[int]) -> None:
+        batch: list[ImportedTweet] = []
+        for age in ages:
+            self.imported += 1
+            batch.append(
+                ImportedTweet(self.people[a], "long ago", self.clock.now() - age, "test", str(self.imported))
+            )
+        made = self.do(self.network.ingestion.import_tweets(batch))
+        self.tweets += [id for id in made if id is not None]
+
+    # --- time
+
+    @rule(step=st.sampled_from([1, MINUTE, HOUR, 11 * HOUR, DAY - 1, DAY, 4 * DAY]))
+    def time_passes(self, step: int) -> None:
+        self.clock.advance(step)
+        self.do(self.network.timelines.expire())
+
+    @rule()
+    def restart(self) -> None:
+        self.do(self.stack.aclose())
+        self.do(self.open())
+
+    # --- reading
+
+    @rule(a=person)
+    def visit(self, a: int) -> None:
+        self.do(self.network.timelines.home(self.people[a], Page(5)))
+
+    @rule(a=person)
+    def read(self, a: int) -> None:
+        self.do(self.compare(self.people[a]))
+
+    @rule()
+    def everybody_reads(self) -> None:
+        for one in self.people:
+            self.do(self.compare(one))
+
+    async def compare(self, viewer: int) -> None:
+        await caught_up(self.network)
+        want = Truth(self.network.database).home(viewer)
+        home = self.network.timelines.home
+        whole = await walk(home, viewer, 100)
+        assert whole == want
+        assert await walk(home, viewer, 3) == want, "page by page"
+        assert await climb(home, viewer, 4) == want, "page by page upwards"
+        assert await walk(self.network.timelines.truth, viewer, 7) == want, "by pull alone"
+
+    def teardown(self) -> None:
+        try:
+            if self.people:
+                self.everybody_reads()
+        finally:
+            self.loop.run_until_complete(self.stack.aclose())
+            self.loop.close()
+            self.folder.cleanup()
+
+
+async def walk(read: Callable[[int, Page], Awaitable[Any]], viewer: int, limit: int) -> list[Line]:
+    """All pages from the newest down."""
+    found: list[Line] = []
+    page = await read(viewer, Page(limit))
+    while True:
+        found += [line(item) for item in page.items]
+        if page.next is None:
+            return found
+        page = await read(viewer, Page(limit, before=page.next))
+
+
+async def climb(read: Callable[[int, Page], Awaitable[Any]], viewer: int, limit: int) -> list[Line]:
+    """All pages from the oldest up."""
+    found: list[Line] = []
+    cursor = 0
+    while True:
+        page = await read(viewer, Page(limit, after=cursor))
+        if not page.items:
+            return found
+        found = [line(item) for item in page.items] + found
+        cursor = page.prev
+
+
+class Hybrid(Histories):
+    threshold = 2
+
+
+class AllPush(Histories):
+    threshold = None
+
+
+class AllPull(Histories):
+    threshold = 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mode", [Hybrid, AllPush, AllPull])
+def test_every_home_timeline_equals_the_oracle_after_any_history(mode: type[Histories]) -> None:
+    run_state_machine_as_test(
+        mode,
+        settings=settings(
+            max_examples=EXAMPLES if mode is Hybrid else EXAMPLES // 2,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
