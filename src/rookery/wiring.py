@@ -38,6 +38,7 @@ from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets import consumers as tweets_consumers
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.reads import ReadService
+from rookery.services.tweets.records import size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
 from rookery.services.users.service import UsersPolicy, UsersService
@@ -94,7 +95,7 @@ class Network:
             capacity=settings.hot_tweets_min,
             clock=clock,
             max_bytes=settings.hot_tweets_mib << 20,
-            size_of=record_size,
+            size_of=size_of,
         )
         self.reads = ReadService(
             store=self.tweet_store, users=self.users, graph=self.graph, cache=self.hot_tweets, clock=clock
@@ -113,12 +114,19 @@ class Network:
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
 
-    def subscribe(self) -> None:
-        """Let every service react to events; before `log.start()`."""
+    async def start(self) -> None:
+        """Let every service react to events, and do its work in the background."""
         users_consumers.react(self.log, self.users)
         graph_consumers.react(self.log, self.graph)
         tweets_consumers.react(self.log, self.reads)
         timelines_consumers.react(self.log, self.processor)
+        await self.log.start()
+        self.users.start()
+
+    async def newest_id(self) -> int:
+        """The largest id that any service was given."""
+        stores = (self.users_store, self.graph_store, self.tweet_store)
+        return max([await store.newest_id() for store in stores])
 
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
@@ -151,15 +159,14 @@ async def open_network(
         )
         try:
             migrate(database, Path(migrations.__file__).parent)
-            last = max(newest(database, table) for table in _ISSUED)
-            allow_ahead = MAX_ID if settings.allow_clock_behind else HOUR
-            ids = IdGenerator(clock, node, last, allow_ahead=allow_ahead)
             database.start()
-            network = Network(settings, database, ids, clock, metrics)
+            network = Network(settings, database, IdGenerator(clock, node), clock, metrics)
+            network.ids.resume(
+                await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR
+            )
             await network.graph.open()
             if consumers:
-                network.subscribe()
-                await network.log.start()
+                await network.start()
             try:
                 yield network
             finally:
@@ -259,12 +266,11 @@ async def check(network: Network, *, sample: int, seed: int) -> list[str]:
     """
     found: list[str] = []
     for store in (network.users_store, network.graph_store, network.tweet_store):
-        found += [str(difference) for difference in await store.check(100)]
+        found += await store.check(100)
     asked = await asyncio.to_thread(_ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
     if asked is not None:
         return found + asked
-    network.subscribe()
-    await network.log.start()
+    await network.start()
     return found + await network.timelines.differences(await network.users_store.sample(sample, seed))
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import update
 
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.sql.port import Statement, Transaction
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Conflict, Forbidden, Unauthorized
@@ -11,6 +13,7 @@ from rookery.kernel.ids import IdGenerator
 from rookery.kernel.visibility import State
 from rookery.services.users.contract import Identity, Role, Session, User
 from rookery.services.users.store import NewAccount, NewSession, UsersStore
+from rookery.services.users.tables import ACCOUNTS, ACTIVITY, PRIVATE, SESSIONS
 
 T0 = 1_767_225_600_000
 USER = User(7, "Ann", "Ann", "", "", None, False, State.ACTIVE, Role.PERSON, T0, 1)
@@ -124,3 +127,40 @@ async def test_everybody_is_iterated_in_batches(store: UsersStore, ids: IdGenera
     assert [len(batch) for batch in batches] == [10, 10, 5]
     assert [user.id for batch in batches for user in batch] == sorted(made.values())
     assert (await store.count(), await store.newest_id()) == (25, max(made.values()))
+
+
+async def test_a_sample_is_of_accounts_that_are_shown_and_the_same_for_a_seed(
+    store: UsersStore, ids: IdGenerator
+) -> None:
+    made = list(
+        (await store.add_people({f"u{n}": replace(USER, id=0, handle=f"u{n}") for n in range(50)}, ids.next)).values()
+    )
+    await store.set_state(made[0], State.SUSPENDED, T0)
+    chosen = await store.sample(10, seed=1)
+    assert len(set(chosen)) == 10
+    assert await store.sample(10, seed=1) == chosen
+    assert await store.sample(10, seed=2) != chosen
+    assert sorted(await store.sample(100, seed=1)) == made[1:]
+
+
+async def test_a_check_finds_rows_that_have_no_account_and_keys_that_are_wrong(
+    store: UsersStore, database: SqliteDatabase
+) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    await store.write_activity([(7, T0)], [], T0)
+    assert await store.check(10) == []
+
+    def harm(tx: Transaction) -> None:
+        tx.run(Statement(update(ACCOUNTS).values(handle_key="other")))
+        tx.run(Statement(update(PRIVATE).values(email_key="other")))
+        tx.run(Statement(update(SESSIONS).values(user_id=6)))
+        tx.run(Statement(update(ACTIVITY).values(user_id=5)))
+
+    await database.write(harm)
+    assert await store.check(10) == [
+        "users_activity has rows of user 5, who has no account",
+        "users_sessions has rows of user 6, who has no account",
+        "the handle of user 7 is not what it is found by",
+        "the email address of user 7 is not what it is found by",
+    ]
+    assert len(await store.check(2)) == 2

@@ -311,6 +311,7 @@ _Handle = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_]{1,15}
 _Email = Annotated[str, Meta(extra_json_schema={"format": "email", "maxLength": 254})]
 _Password = Annotated[str, Meta(extra_json_schema={"format": "password", "minLength": 8, "maxLength": 128})]
 _Name = Annotated[str, Meta(extra_json_schema={"maxLength": 50})]
+_Location = Annotated[str, Meta(extra_json_schema={"maxLength": 50})]
 _Bio = Annotated[str, Meta(extra_json_schema={"maxLength": 160})]
 _Country = Annotated[str, Meta(description="ISO 3166-1 alpha-2.", extra_json_schema={"pattern": "^[A-Z]{2}$"})]
 _Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
@@ -337,7 +338,7 @@ class NewUser(Request, frozen=True):
     password: _Password
     name: _Name = ""
     bio: _Bio = ""
-    location: str = ""
+    location: _Location = ""
     country: _Country | None = None
     date_of_birth: _Date | None = None
     avatar_url: _Link | None = None
@@ -360,7 +361,7 @@ class ProfileEdit(Request, frozen=True):
     email: _Email | UnsetType = UNSET
     name: _Name | UnsetType = UNSET
     bio: _Bio | UnsetType = UNSET
-    location: str | UnsetType = UNSET
+    location: _Location | UnsetType = UNSET
     country: _Country | None | UnsetType = UNSET
     date_of_birth: _Date | None | UnsetType = UNSET
     avatar_url: _Link | None | UnsetType = UNSET

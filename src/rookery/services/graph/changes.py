@@ -71,8 +71,8 @@ class Change:
         self._end_request(follower_id, followee_id)
         if self._end_follow(follower_id, followee_id):
             version = self._count(follower_id, following=-1, version=1)
-            self._count(followee_id, followers=-1)
             self.events.append(Unfollowed(follower_id, followee_id, version))
+            self._count(followee_id, followers=-1)
 
     def approve(self, user_id: int, follower_id: int) -> None:
         """Turn a request into a follow. Raises NotFound where there is neither."""

@@ -171,21 +171,22 @@ class Graph(Protocol):
 
     @rpc(idempotent=True)
     async def requests(self, user_id: int, page: Page) -> Slice[Edge]:
-        """Who waits for approval by `user_id`."""
+        """Who waits for approval by `user_id`, newest first; inactive accounts are left out, as in every list here."""
         ...
 
-    @rpc(idempotent=True, raises=(NotFound,))
+    @rpc(idempotent=True, raises=(Invalid, NotFound))
     async def approve(self, user_id: int, follower_id: int) -> Relationship:
         """Let `follower_id` follow `user_id`; idempotent. Raises NotFound where there is neither a request nor a follow.
-        The relationship is seen from `user_id`."""
+        The relationship is seen from `user_id`.
+        """
         ...
 
-    @rpc(idempotent=True)
+    @rpc(idempotent=True, raises=(Invalid, NotFound))
     async def refuse(self, user_id: int, follower_id: int) -> Relationship:
-        """Drop the request, if there is one."""
+        """Drop the request, if there is one. Works on inactive accounts, too."""
         ...
 
-    @rpc(idempotent=True, raises=(NotFound,))
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
     async def followers(self, user_id: int, page: Page, viewer_id: int) -> Slice[Edge]:
         """Who follows `user_id`, newest follow first. Inactive accounts, and those who block or are blocked by the viewer
         (0 is a guest), are left out, so that a page may be short; cursors go on all the same.
@@ -195,7 +196,7 @@ class Graph(Protocol):
         """
         ...
 
-    @rpc(idempotent=True, raises=(NotFound,))
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
     async def following(self, user_id: int, page: Page, viewer_id: int) -> Slice[Edge]:
         """Whom `user_id` follows; as `followers`."""
         ...
@@ -223,7 +224,8 @@ class Graph(Protocol):
     @rpc(idempotent=True)
     async def viewer(self, viewer_id: int) -> Viewer:
         """The edges of who looks; `kernel.visibility.GUEST` for 0. Cached; a change made here is in the next answer, one made
-        by another process within 10 ms."""
+        by another process within 10 ms.
+        """
         ...
 
     @rpc(idempotent=True)
@@ -239,5 +241,6 @@ class Graph(Protocol):
     @rpc(idempotent=True, timeout=60, raises=(NotFound,))
     async def import_follows(self, pairs: Sequence[tuple[int, int]]) -> int:
         """Add follows (follower, followee) in bulk, past protection; how many were new. Self-follows and pairs where one
-        blocks the other are skipped."""
+        blocks the other are skipped.
+        """
         ...

@@ -13,7 +13,7 @@ from rookery.services.graph.store import GraphStore
 from rookery.services.users.contract import User, Users
 
 _NAMED = 20
-"""Unknown accounts that an error names; it counts the others."""
+"""Unknown accounts that an error names at most."""
 
 
 class GraphService:
@@ -30,10 +30,10 @@ class GraphService:
         cached_ids: int = 16_000_000,
     ) -> None:
         """`fame_threshold` followers make famous; None: nobody is, 0: everybody is. The edges of up to `cached_viewers` people,
-        with `cached_ids` ids in all (8 bytes each), stay in memory."""
+        with `cached_ids` ids in all (8 bytes each), stay in memory.
+        """
         self._store = store
         self._users = users
-        self._clock = clock
         self._rule = FameRule(fame_threshold)
         self._fame = Fame(self._rule)
         self.viewers = Viewers(store.viewer, capacity=cached_viewers, max_ids=cached_ids)
@@ -102,9 +102,8 @@ class GraphService:
         if len(known) < len(ids):
             unknown = sorted(id for id in ids if id not in known)
             raise NotFound(
-                "there are {count} accounts among these that nobody has: {ids}",
+                "there are no such accounts: {ids}",
                 code="user_not_found",
-                count=len(unknown),
                 ids=", ".join(map(str, unknown[:_NAMED])) + (", …" if len(unknown) > _NAMED else ""),
             )
         return await self._store.import_follows(pairs)

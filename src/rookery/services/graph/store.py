@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rookery.infra.events.port import Outbox
-from rookery.infra.sql.port import Database, Reader, Statement, Transaction
+from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
 from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.kernel.idset import IdSet
 from rookery.kernel.pages import Page, Slice, slice_of
@@ -198,7 +198,8 @@ class GraphStore:
 
     async def newest_id(self) -> int:
         """The largest id issued for any edge or interval; 0 if none. Edges are kept by their people, not by their ids, so this
-        looks at all of them: some 50 ms for each million."""
+        looks at all of them: some 50 ms for each million.
+        """
 
         def read(reader: Reader) -> int:
             return max((row[0] or 0) for statement in t.NEWEST_IDS if (row := reader.one(statement)) is not None)
@@ -234,8 +235,8 @@ def _check_step(reader: Reader, after: int, limit: int) -> tuple[int | None, lis
     # The last step looks beyond the last person counted: there may be edges of people without any counts.
     upto = MAX_ID if ending else people[-1][0]
     counted = {id: (followers, following) for id, followers, following in people}
-    followers = {id: rows for id, rows in reader.all(t.FOLLOWERS_ROWS, after=after, upto=upto)}
-    following = {id: rows for id, rows in reader.all(t.FOLLOWING_ROWS, after=after, upto=upto)}
+    followers = _by_id(reader.all(t.FOLLOWERS_ROWS, after=after, upto=upto))
+    following = _by_id(reader.all(t.FOLLOWING_ROWS, after=after, upto=upto))
     found: list[str] = []
     for id in sorted(counted.keys() | followers.keys() | following.keys()):
         kept = counted.get(id, (0, 0))
@@ -251,3 +252,7 @@ def _check_step(reader: Reader, after: int, limit: int) -> tuple[int | None, lis
             f"user {follower} is among the followers of {followee}, but does not follow {followee} by that row"
         )
     return (None if ending else upto), found
+
+
+def _by_id(rows: Sequence[Row]) -> dict[int, int]:
+    return {row[0]: row[1] for row in rows}

@@ -119,7 +119,7 @@ _g, _r, _q, _b, _m, _p, _f = (t.c for t in (FOLLOWING, FOLLOWERS, REQUESTS, BLOC
 
 def _add(table: Table) -> Statement:
     """Insert a row unless it is there."""
-    bound = {column.name: bindparam(column.name) for column in table.columns}
+    bound: dict[str, Any] = {column.name: bindparam(column.name) for column in table.columns}
     return Statement(insert(table).values(bound).on_conflict_do_nothing())
 
 

@@ -3,6 +3,8 @@
 Every change checks and acts in one transaction, appends its events there, and tells the service's memory once it is durable.
 """
 
+import random
+from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +18,7 @@ from rookery.kernel.errors import Conflict, FieldError, Forbidden, NotFound, Una
 from rookery.kernel.visibility import State
 from rookery.services.users import rules
 from rookery.services.users import tables as t
+from rookery.services.users.checks import differences
 from rookery.services.users.contract import (
     Account,
     Changed,
@@ -33,6 +36,8 @@ METADATA = t.METADATA
 
 _SHORT_READ = 500
 """Ids up to which a bulk read runs on the event loop; beyond it a thread is worth its hop."""
+_SAMPLED_FROM = 50_000
+"""Ids that a read of `sample` takes in."""
 _CHUNK = 1_000
 """Imported people an event names."""
 
@@ -159,9 +164,20 @@ class UsersStore:
     async def iterate(self, batch: int = 1_000) -> AsyncIterator[list[User]]:
         """Every account, by ascending id, `batch` at a time; each batch is a view of its own."""
         after = 0
-        while rows := await self._database.scan(_page(after, batch)):
+        while rows := await self._database.scan(_page(t.USERS_AFTER, after, batch)):
             yield [_user(row) for row in rows]
             after = rows[-1][0]
+
+    async def sample(self, count: int, seed: int) -> list[int]:
+        """Up to `count` accounts that others may see, picked at random; the same ones for the same `seed`."""
+        ids: array[int] = array("q")
+        while rows := await self._database.scan(_page(t.SHOWN_IDS_AFTER, ids[-1] if ids else 0, _SAMPLED_FROM)):
+            ids.extend(row[0] for row in rows)
+        return random.Random(seed).sample(ids, min(count, len(ids)))  # noqa: S311 - a sample, not a secret
+
+    async def check(self, limit: int) -> list[str]:
+        """Compare the tables with each other; up to `limit` differences, as sentences."""
+        return await self._database.scan(lambda reader: differences(reader, limit))
 
     async def _bulk(self, statement: Statement, name: str, keys: Sequence[Any]) -> list[Row]:
         if len(keys) <= _SHORT_READ:
@@ -425,8 +441,8 @@ def _add_session(tx: Transaction, new: NewSession) -> None:
     )
 
 
-def _page(after: int, limit: int) -> Callable[[Reader], list[Row]]:
-    return lambda reader: reader.all(t.USERS_AFTER, after=after, limit=limit)
+def _page(statement: Statement, after: int, limit: int) -> Callable[[Reader], list[Row]]:
+    return lambda reader: reader.all(statement, after=after, limit=limit)
 
 
 def _columns(user: User) -> dict[str, Any]:

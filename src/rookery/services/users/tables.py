@@ -18,11 +18,13 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
     update,
 )
 
 from rookery.infra.sql.port import Statement, insert, one_of
+from rookery.kernel.visibility import State
 
 METADATA = MetaData()
 
@@ -114,6 +116,12 @@ USER_BY_EMAIL = Statement(
     select(*FACE).select_from(PRIVATE.join(ACCOUNTS, _a.id == _p.user_id)).where(_p.email_key == bindparam("key"))
 )
 USERS_AFTER = Statement(select(*FACE).where(_a.id > bindparam("after")).order_by(_a.id).limit(bindparam("limit")))
+SHOWN_IDS_AFTER = Statement(
+    select(_a.id)
+    .where(_a.id > bindparam("after"), or_(*(_a.state == state.value for state in State if state.shown)))
+    .order_by(_a.id)
+    .limit(bindparam("limit"))
+)
 COUNT = Statement(select(func.count()).select_from(ACCOUNTS))
 NEWEST_USER = Statement(select(func.max(_a.id)))
 NEWEST_SESSION = Statement(select(func.max(_s.id)))
