@@ -253,7 +253,7 @@ async def test_a_list_of_many_is_walked_down_and_up_without_gaps_or_repeats(stor
         if cursor <= top:
             await come_and_go()
     assert len(up) == len(set(up))
-    assert set(up) >= (standing - gone) | {person for person in range(1_000_001, newcomer + 1)}
+    assert set(up) >= (standing - gone) | set(range(1_000_001, newcomer + 1))
     assert await store.check(10) == []
 
 
@@ -304,7 +304,9 @@ async def test_no_list_or_lookup_scans_or_sorts_a_table(database: SqliteDatabase
     plan = database._reader.raw.execute(f"EXPLAIN QUERY PLAN {compiled.text}", compiled.bind(dict(params))).fetchall()
     steps = [step[3] for step in plan]
     # The list of ids that a call hands over is the one thing that is walked through.
-    assert not [step for step in steps if ("SCAN" in step and "json_each" not in step and "CONSTANT" not in step)], steps
+    assert not [step for step in steps if ("SCAN" in step and "json_each" not in step and "CONSTANT" not in step)], (
+        steps
+    )
     if name != "RISING_AMONG":
         assert not [step for step in steps if "TEMP B-TREE" in step], steps
 

@@ -39,17 +39,17 @@ def checked(new: NewTweet) -> tuple[str, Entities]:
     errors: list[FieldError] = []
     if (code := flaw(content, urls=found.urls)) is not None:
         params = {"field": "content", "limit": LIMIT}
-        errors.append(FieldError("content", code, _FLAWS[code].format(**params), params))
+        errors.append(FieldError("content", code, _FLAWS[code], params))
     if new.media_url is not None and (code := media_url_flaw(new.media_url)) is not None:
         params = {"field": "media_url", "limit": MAX_MEDIA_URL}
         sentence = "an attachment is an http or https address of at most {limit} characters"
-        errors.append(FieldError("media_url", code, sentence.format(**params), params))
+        errors.append(FieldError("media_url", code, sentence, params))
     if new.lang is not None and not is_lang(new.lang):
         sentence = "a language is a BCP 47 tag, such as en or pt-BR"
         errors.append(FieldError("lang", "invalid_lang", sentence, {"field": "lang"}))
     if errors:
         first = errors[0]
-        raise Invalid(_sentence(first), code=first.code, errors=tuple(errors), **first.params)
+        raise Invalid(first.message, code=first.code, errors=tuple(errors), **first.params)
     return content, found
 
 
@@ -97,7 +97,3 @@ def checked_key(key: str) -> None:
             code="invalid_idempotency_key",
         )
 
-
-def _sentence(error: FieldError) -> str:
-    # The message is filled already: braces in it would be taken for places.
-    return error.message.replace("{", "{{").replace("}", "}}")

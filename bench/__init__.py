@@ -1,0 +1,1 @@
+"""Benchmarks: what Rookery reaches on this machine, beside what it should reach. `make bench` runs them."""

@@ -1,0 +1,270 @@
+"""The Tweet Service's statements."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, func, literal, select, union_all, update
+
+from rookery.infra.sql.port import Statement, insert, one_of
+from rookery.services.tweets.tables import AUTHORS, BOOKMARKS, COUNTS, FAVORITES, KEYS, RETWEETS, TWEETS
+
+_t, _c, _r, _f, _b, _a, _k = TWEETS.c, COUNTS.c, RETWEETS.c, FAVORITES.c, BOOKMARKS.c, AUTHORS.c, KEYS.c
+_standing = _t.deleted_at.is_(None)
+
+# --- records
+
+TWEETS_BY_ID = Statement(
+    select(
+        _t.id,
+        _t.author_id,
+        _t.content,
+        _t.visibility,
+        _t.type,
+        _t.created_at,
+        _t.version,
+        _t.lang,
+        _t.media_url,
+        _t.reply_to,
+        _t.reply_to_user_id,
+        _t.root_id,
+        _t.quote_of,
+        _t.quoted_user_id,
+        _t.entities,
+        _t.mentions,
+        _t.counted,
+        _t.edited_at,
+        _t.deleted_at,
+        _t.external_id,
+        _c.replies,
+        _c.retweets,
+        _c.quotes,
+        _c.favorites,
+        _c.version,
+    )
+    .select_from(TWEETS.outerjoin(COUNTS, _c.tweet_id == _t.id))
+    .where(one_of(_t.id, "ids"))
+)
+RETWEETS_BY_ID = Statement(select(_r.id, _r.tweet_id, _r.user_id).where(one_of(_r.id, "ids")))
+
+
+def _marks(table: Table, kind: int, name: str) -> Select[Any]:
+    return select(table.c.tweet_id, literal(kind)).where(table.c.user_id == bindparam("user_id"), one_of(table.c.tweet_id, name))
+
+
+FAVORITED, RETWEETED, BOOKMARKED = 1, 2, 4
+MARKS = Statement(
+    union_all(
+        _marks(FAVORITES, FAVORITED, "favorites"),
+        _marks(RETWEETS, RETWEETED, "retweets"),
+        _marks(BOOKMARKS, BOOKMARKED, "bookmarks"),
+    )
+)
+
+# --- pages: rows below `before` newest first, or above `after` oldest first
+
+
+def _pages(columns: tuple[Any, ...], id: ColumnElement[int], *where: ColumnElement[bool]) -> tuple[Statement, Statement]:
+    query = select(*columns).where(*where).limit(bindparam("limit"))
+    return (
+        Statement(query.where(id < bindparam("cursor")).order_by(id.desc())),
+        Statement(query.where(id > bindparam("cursor")).order_by(id)),
+    )
+
+
+REPLIES = _pages((_t.id,), _t.id, _t.reply_to == bindparam("key"), _standing)
+QUOTES = _pages((_t.id,), _t.id, _t.quote_of == bindparam("key"), _standing)
+MEDIA = _pages((_t.id, _t.id), _t.id, _t.author_id == bindparam("key"), _t.media_url.is_not(None), _standing)
+RETWEETERS = _pages((_r.id, _r.user_id), _r.id, _r.tweet_id == bindparam("key"))
+FAVORITERS = _pages((_f.id, _f.user_id), _f.id, _f.tweet_id == bindparam("key"))
+FAVORITES_OF = _pages((_f.id, _f.tweet_id), _f.id, _f.user_id == bindparam("key"))
+BOOKMARKS_OF = _pages((_b.id, _b.tweet_id), _b.id, _b.user_id == bindparam("key"))
+
+
+def _entries(upwards: bool) -> Statement:
+    """The tweets and retweets of one actor, merged by id: (entry, tweet)."""
+
+    def part(id: ColumnElement[int], tweet: ColumnElement[int], *where: ColumnElement[bool]) -> Select[Any]:
+        cursor = bindparam("cursor")
+        found = select(id.label("entry"), tweet.label("tweet")).where(*where, id > cursor if upwards else id < cursor)
+        rows = found.order_by(id if upwards else id.desc()).limit(bindparam("limit")).subquery()
+        return select(rows.c.entry, rows.c.tweet)
+
+    both = union_all(
+        part(_t.id, _t.id, _t.author_id == bindparam("key"), _standing), part(_r.id, _r.tweet_id, _r.user_id == bindparam("key"))
+    ).subquery()
+    order = both.c.entry if upwards else both.c.entry.desc()
+    return Statement(select(both.c.entry, both.c.tweet).order_by(order).limit(bindparam("limit")))
+
+
+ENTRIES = (_entries(False), _entries(True))
+
+
+def _between(key: ColumnElement[int], id: ColumnElement[int], *columns: Any, where: tuple[Any, ...] = ()) -> tuple[Statement, Statement]:
+    query = select(id, *columns).where(key == bindparam("actor"), id > bindparam("low"), id < bindparam("high"), *where)
+    query = query.limit(bindparam("limit"))
+    return Statement(query.order_by(id.desc())), Statement(query.order_by(id))
+
+
+TWEETS_BETWEEN = _between(_t.author_id, _t.id, where=(_standing,))
+RETWEETS_BETWEEN = _between(_r.user_id, _r.id, _r.tweet_id)
+
+RETWEETS_OF = Statement(
+    select(_r.id, _r.user_id)
+    .where(_r.tweet_id == bindparam("tweet_id"), _r.id > bindparam("low"), _r.id < bindparam("high"))
+    .order_by(_r.id)
+    .limit(bindparam("limit"))
+)
+# The sums keep planners from walking all retweets of a tweet that a million retweeted: one look-up for each actor is less.
+RETWEETS_OF_BY = Statement(
+    select(_r.id)
+    .where(
+        _r.tweet_id == bindparam("tweet_id"),
+        one_of(_r.user_id, "actors"),
+        _r.id + 0 > bindparam("low"),
+        _r.id + 0 < bindparam("high"),
+    )
+    .order_by(_r.id + 0)
+)
+HAS_REPLIES = Statement(select(_t.id).where(_t.reply_to == bindparam("id"), _standing).limit(1))
+AUTHORS_BY_ID = Statement(select(_a.user_id, _a.tweets).where(one_of(_a.user_id, "ids")))
+
+# --- posting and deleting
+
+_columns = [
+    c.name for c in TWEETS.columns if c.name not in ("edited_at", "deleted_at", "version")
+]
+_add_tweet = insert(TWEETS).values({**{name: bindparam(name) for name in _columns}, "version": 1})
+ADD_TWEET = Statement(_add_tweet)
+ENTOMB = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"), _standing)
+    .values(
+        content="", entities=None, media_url=None, lang=None, type="text", deleted_at=bindparam("at"), version=_t.version + 1
+    )
+)
+STATE_OF = Statement(select(_t.author_id, _t.deleted_at).where(_t.id == bindparam("id")))
+
+_count = insert(COUNTS).values(
+    {name: bindparam(name) for name in ("tweet_id", "replies", "retweets", "quotes", "favorites")} | {"version": 1}
+)
+COUNT = Statement(
+    _count.on_conflict_do_update(
+        index_elements=["tweet_id"],
+        set_={
+            **{name: _c[name] + _count.excluded[name] for name in ("replies", "retweets", "quotes", "favorites")},
+            "version": _c.version + 1,
+        },
+    )
+)
+VERSIONS = Statement(
+    select(_t.id, _t.version + func.coalesce(_c.version, 0))
+    .select_from(TWEETS.outerjoin(COUNTS, _c.tweet_id == _t.id))
+    .where(one_of(_t.id, "ids"))
+)
+_authored = insert(AUTHORS).values(user_id=bindparam("user_id"), tweets=bindparam("tweets"))
+COUNT_AUTHOR = Statement(
+    _authored.on_conflict_do_update(index_elements=["user_id"], set_={"tweets": _a.tweets + _authored.excluded.tweets})
+)
+
+# --- retweets, favorites, bookmarks
+
+ADD_RETWEET = Statement(
+    insert(RETWEETS).values({n: bindparam(n) for n in ("id", "user_id", "tweet_id", "created_at")}).on_conflict_do_nothing()
+)
+ADD_FAVORITE = Statement(
+    insert(FAVORITES).values({n: bindparam(n) for n in ("id", "user_id", "tweet_id")}).on_conflict_do_nothing()
+)
+ADD_BOOKMARK = Statement(
+    insert(BOOKMARKS).values({n: bindparam(n) for n in ("id", "user_id", "tweet_id")}).on_conflict_do_nothing()
+)
+
+
+def _pair(table: Table) -> tuple[Statement, Statement]:
+    here = and_(table.c.user_id == bindparam("user_id"), table.c.tweet_id == bindparam("tweet_id"))
+    return Statement(select(table.c.id).where(here)), Statement(delete(table).where(here))
+
+
+FIND_RETWEET, DROP_RETWEET = _pair(RETWEETS)
+FIND_FAVORITE, DROP_FAVORITE = _pair(FAVORITES)
+FIND_BOOKMARK, DROP_BOOKMARK = _pair(BOOKMARKS)
+
+# --- idempotency keys
+
+_this_key = and_(_k.user_id == bindparam("user_id"), _k.route == bindparam("route"), _k.key == bindparam("key"))
+KEY = Statement(select(_k.body_hash, _k.tweet_id, _k.at).where(_this_key))
+_keep = insert(KEYS).values({n: bindparam(n) for n in ("user_id", "route", "key", "body_hash", "tweet_id", "at")})
+KEEP_KEY = Statement(
+    _keep.on_conflict_do_update(
+        index_elements=["user_id", "route", "key"],
+        set_={"body_hash": _keep.excluded.body_hash, "tweet_id": _keep.excluded.tweet_id, "at": _keep.excluded.at},
+    )
+)
+_oldest = select(_k.at).where(_k.at < bindparam("before")).order_by(_k.at).limit(bindparam("limit")).subquery()
+DROP_KEYS = Statement(delete(KEYS).where(_k.at <= select(func.max(_oldest.c.at)).scalar_subquery()))
+
+# --- imports
+
+IMPORTED = Statement(
+    select(_t.external_id, _t.id, _t.author_id, _t.root_id).where(
+        _t.source == bindparam("source"), _t.external_id.is_not(None), one_of(_t.external_id, "external_ids")
+    )
+)
+TAKEN = Statement(
+    union_all(select(_t.id).where(one_of(_t.id, "tweet_ids")), select(_r.id).where(one_of(_r.id, "retweet_ids")))
+)
+FACTS = Statement(select(_t.id, _t.author_id, _t.deleted_at).where(one_of(_t.id, "ids")))
+
+# --- for operators
+
+
+def _newest(id: ColumnElement[int]) -> Statement:
+    # The node's bits tell imported ids, which carry moments of elsewhere.
+    node = (id // 4096) % 1024
+    return Statement(select(id).where(id >= bindparam("since"), node < 960).order_by(id.desc()).limit(1))
+
+
+NEWEST_TWEET, NEWEST_RETWEET = _newest(_t.id), _newest(_r.id)
+
+
+def _rows(of: ColumnElement[int], *where: ColumnElement[bool]) -> Any:
+    return select(func.count()).where(of == TWEETS.c.id, *where).scalar_subquery()
+
+
+_answer, _quote = TWEETS.alias("answer"), TWEETS.alias("quote")
+COUNTS_AND_ROWS = Statement(
+    select(
+        _t.id,
+        *(func.coalesce(_c[name], 0) for name in ("replies", "retweets", "quotes", "favorites")),
+        select(func.count())
+        .select_from(_answer)
+        .where(_answer.c.reply_to == _t.id, _answer.c.deleted_at.is_(None), _answer.c.counted == 1)
+        .scalar_subquery(),
+        _rows(_r.tweet_id),
+        select(func.count())
+        .select_from(_quote)
+        .where(_quote.c.quote_of == _t.id, _quote.c.deleted_at.is_(None), _quote.c.counted == 1)
+        .scalar_subquery(),
+        _rows(_f.tweet_id),
+    )
+    .select_from(TWEETS.outerjoin(COUNTS, _c.tweet_id == _t.id))
+    .where(_t.id > bindparam("after"))
+    .order_by(_t.id)
+    .limit(bindparam("limit"))
+)
+_by_author = (
+    select(_t.author_id, func.count().label("tweets"))
+    .where(_standing, _t.author_id > bindparam("after"))
+    .group_by(_t.author_id)
+    .order_by(_t.author_id)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+AUTHORS_AND_ROWS = Statement(
+    select(_by_author.c.author_id, func.coalesce(_a.tweets, 0), _by_author.c.tweets)
+    .select_from(_by_author.outerjoin(AUTHORS, _a.user_id == _by_author.c.author_id))
+    .order_by(_by_author.c.author_id)
+)
+AUTHORS_WITHOUT_ROWS = Statement(
+    select(_a.user_id, _a.tweets)
+    .where(_a.tweets != 0, ~select(_t.id).where(_t.author_id == _a.user_id, _standing).exists())
+    .limit(bindparam("limit"))
+)

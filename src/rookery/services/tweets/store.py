@@ -1,0 +1,397 @@
+"""What the Tweet Service keeps, on SQL."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+
+import msgspec
+
+from rookery.infra.events.port import Event, Outbox
+from rookery.infra.sql.port import Database, Row, Statement, Transaction
+from rookery.kernel.clock import DAY, Millis
+from rookery.kernel.errors import Forbidden, Invalid, NotFound
+from rookery.kernel.ids import MAX_ID
+from rookery.kernel.pages import Page
+from rookery.services.tweets import audit, bulk, candidates
+from rookery.services.tweets import statements as s
+from rookery.services.tweets.contract import (
+    Candidates,
+    Deleted,
+    Favorited,
+    ImportedEntry,
+    Posted,
+    Retweeted,
+    Touched,
+    Unfavorited,
+    Unretweeted,
+)
+from rookery.services.tweets.records import RetweetRecord, Stored, TweetRecord, columns_of, tweet_of
+from rookery.services.tweets.tables import METADATA as METADATA
+
+KEY_LIFE: Millis = DAY
+"""How long an idempotency key is remembered."""
+
+_STALE_KEYS = 4
+"""Keys out of date that each post with a key removes: more than it adds, so that they all go in time."""
+
+_FEW_RETWEETS = 64
+
+NewId = Callable[[], int]
+"""Issues ids; called inside the transaction, so that their order is that of the commits."""
+
+
+class Listing(Enum):
+    """A list that is read in pages: its statements downwards and upwards."""
+
+    REPLIES = s.REPLIES
+    QUOTES = s.QUOTES
+    RETWEETERS = s.RETWEETERS
+    FAVORITERS = s.FAVORITERS
+    FAVORITES = s.FAVORITES_OF
+    BOOKMARKS = s.BOOKMARKS_OF
+    ENTRIES = s.ENTRIES
+    MEDIA = s.MEDIA
+
+
+class Mark(Enum):
+    """What a person does with a tweet: find, add and drop it."""
+
+    RETWEET = (s.FIND_RETWEET, s.ADD_RETWEET, s.DROP_RETWEET)
+    FAVORITE = (s.FIND_FAVORITE, s.ADD_FAVORITE, s.DROP_FAVORITE)
+    BOOKMARK = (s.FIND_BOOKMARK, s.ADD_BOOKMARK, s.DROP_BOOKMARK)
+
+    @property
+    def find(self) -> Statement:
+        return self.value[0]
+
+    @property
+    def add(self) -> Statement:
+        return self.value[1]
+
+    @property
+    def drop(self) -> Statement:
+        return self.value[2]
+
+
+class PostKey(msgspec.Struct, frozen=True):
+    """An idempotency key of one person and route, with the hash of the request's body."""
+
+    user_id: int
+    route: str
+    key: str
+    body_hash: bytes
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a committed transaction changed, for what is kept in memory."""
+
+    stored: Sequence[Stored] = ()
+    """Records as they are since."""
+    touched: Touched = ()
+    """Tweets with newer versions that were not read."""
+    undone: int | None = None
+    """A retweet that is no more."""
+    wrote: tuple[int, int] | None = None
+    """Who added an entry, and the log's offset of its event."""
+
+
+class TweetStore:
+    """Tweets, retweets, favorites, bookmarks and their counts.
+
+    Each change, its counts and its event are one transaction; counts and events change only if a row did.
+    """
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._watcher: Callable[[Change], None] | None = None
+
+    def watch(self, watcher: Callable[[Change], None]) -> None:
+        """Have `watcher` told of every change, on the event loop, in the order of commits, before its writer goes on."""
+        self._watcher = watcher
+
+    # --- reading
+
+    async def load(self, entry_ids: Sequence[int]) -> dict[int, Stored]:
+        """These tweets (tombstones too) and standing retweets; unknown ids are left out."""
+        found: dict[int, Stored] = {}
+        for row in await self._database.all(s.TWEETS_BY_ID, ids=entry_ids):
+            found[row[0]] = tweet_of(row)
+        if len(found) < len(entry_ids):
+            rest = [id for id in entry_ids if id not in found]
+            for id, tweet_id, user_id in await self._database.all(s.RETWEETS_BY_ID, ids=rest):
+                found[id] = RetweetRecord(id, tweet_id, user_id)
+        return found
+
+    async def rows(self, listing: Listing, key: int, page: Page) -> list[Row]:
+        """Up to `page.limit` rows of a list, in the order of the search: newest first, or upwards from `after`.
+
+        `key` is the tweet's or the person's id. A row begins with its cursor.
+        """
+        down, up = listing.value
+        if page.after is not None:
+            return await self._database.all(up, key=key, cursor=page.after, limit=page.limit)
+        cursor = MAX_ID if page.before is None else page.before
+        return await self._database.all(down, key=key, cursor=cursor, limit=page.limit)
+
+    async def marks(self, user_id: int, tweet_ids: Sequence[int]) -> dict[int, int]:
+        """What a person did with these tweets: sums of `statements.FAVORITED`, `RETWEETED`, `BOOKMARKED`."""
+        found: dict[int, int] = {}
+        for tweet_id, mark in await self._database.all(
+            s.MARKS, user_id=user_id, favorites=tweet_ids, retweets=tweet_ids, bookmarks=tweet_ids
+        ):
+            found[tweet_id] = found.get(tweet_id, 0) | mark
+        return found
+
+    async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
+        """As `contract.TweetReads.candidates`."""
+        return await self._database.scan(lambda reader: candidates.scan(reader, actor_ids, page))
+
+    async def retweets_of(self, tweet_id: int, actor_ids: Sequence[int], after: int, before: int) -> list[int]:
+        """Ids of the retweets of a tweet by any of these actors, between two ids, ascending."""
+        rows = await self._database.all(s.RETWEETS_OF, tweet_id=tweet_id, low=after, high=before, limit=_FEW_RETWEETS)
+        if len(rows) < _FEW_RETWEETS:
+            actors = set(actor_ids)
+            return [id for id, user_id in rows if user_id in actors]
+        found = await self._database.scan(
+            lambda reader: reader.all(s.RETWEETS_OF_BY, tweet_id=tweet_id, actors=actor_ids, low=after, high=before)
+        )
+        return [row[0] for row in found]
+
+    async def has_replies(self, tweet_id: int) -> bool:
+        """Whether a standing tweet answers this one."""
+        return await self._database.one(s.HAS_REPLIES, id=tweet_id) is not None
+
+    async def tweet_counts(self, user_ids: Sequence[int]) -> dict[int, int]:
+        """How many tweets of each stand; who never posted is left out."""
+        return dict(await self._database.all(s.AUTHORS_BY_ID, ids=user_ids))
+
+    async def posted_with(self, key: PostKey, now: Millis) -> int | None:
+        """The tweet that was posted with this key. Raises Invalid where the key came with another body."""
+        row = await self._database.one(s.KEY, user_id=key.user_id, route=key.route, key=key.key)
+        return _bound(row, key, now)
+
+    async def imported_ids(self, source: str, external_ids: Sequence[str]) -> dict[str, int]:
+        """The tweets that were imported from `source`, by external id."""
+        return await self._database.scan(
+            lambda reader: {row[0]: row[1] for row in reader.all(s.IMPORTED, source=source, external_ids=external_ids)}
+        )
+
+    # --- writing
+
+    async def post(self, draft: TweetRecord, new_id: NewId, key: PostKey | None = None) -> int:
+        """Add a tweet, with the id that is issued inside; its id, or that of the tweet that was posted with the same key.
+
+        Raises NotFound, naming the field, where the tweet answered or quoted was deleted meanwhile.
+        """
+        columns = columns_of(draft)
+
+        def work(tx: Transaction) -> int:
+            if key is not None:
+                row = tx.one(s.KEY, user_id=key.user_id, route=key.route, key=key.key)
+                if (bound := _bound(row, key, draft.created_at)) is not None:
+                    return bound
+            for field, id in (("reply_to", draft.reply_to), ("quote_of", draft.quote_of)):
+                if id is not None:
+                    _standing(tx, id, field)
+            id = columns["id"] = new_id()
+            tx.run(s.ADD_TWEET, **columns)
+            tx.run(s.COUNT_AUTHOR, user_id=draft.author_id, tweets=1)
+            if key is not None:
+                tx.run(s.DROP_KEYS, before=draft.created_at - KEY_LIFE, limit=_STALE_KEYS)
+                tx.run(
+                    s.KEEP_KEY,
+                    user_id=key.user_id,
+                    route=key.route,
+                    key=key.key,
+                    body_hash=key.body_hash,
+                    tweet_id=id,
+                    at=draft.created_at,
+                )
+            parents = _recount(tx, _shares(draft, 1))
+            event = Posted(
+                id,
+                draft.author_id,
+                draft.visibility,
+                draft.reply_to,
+                draft.reply_to_user_id,
+                draft.quote_of,
+                draft.quoted_user_id,
+                tuple(dict.fromkeys(draft.mentions.values())),
+                tuple(dict.fromkeys(tag.key for tag in draft.entities.hashtags)),
+                _versions(parents),
+            )
+            self._commit(tx, event, (msgspec.structs.replace(draft, id=id), *parents), wrote=draft.author_id)
+            return id
+
+        return await self._database.write(work)
+
+    async def delete(self, author_id: int, tweet_id: int, now: Millis) -> None:
+        """Leave a tombstone, once. Raises NotFound for what never was, Forbidden for another's tweet."""
+
+        def work(tx: Transaction) -> None:
+            rows = tx.all(s.TWEETS_BY_ID, ids=[tweet_id])
+            if not rows:
+                raise not_found()
+            record = tweet_of(rows[0])
+            if record.author_id != author_id:
+                raise Forbidden("this tweet is not yours", code="not_yours")
+            if not tx.run(s.ENTOMB, tweet_id=tweet_id, at=now):
+                return
+            tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
+            parents = _recount(tx, _shares(record, -1))
+            tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
+            event = Deleted(tweet_id, author_id, tombstone.version, _versions(parents))
+            self._commit(tx, event, (tombstone, *parents))
+
+        await self._database.write(work)
+
+    async def mark(self, mark: Mark, user_id: int, tweet_id: int, new_id: NewId, now: Millis) -> bool:
+        """Retweet, favorite or bookmark; whether it was new. Raises NotFound where the tweet was deleted meanwhile."""
+
+        def work(tx: Transaction) -> bool:
+            author_id = _standing(tx, tweet_id)
+            if tx.one(mark.find, user_id=user_id, tweet_id=tweet_id) is not None:
+                return False
+            row = {"user_id": user_id, "tweet_id": tweet_id}
+            if mark is Mark.RETWEET:
+                row["created_at"] = now
+            id = new_id()
+            while not tx.run(mark.add, id=id, **row):  # imports may have taken the id, never the pair
+                id = new_id()
+            match mark:
+                case Mark.RETWEET:
+                    records = _recount(tx, {tweet_id: (0, 1, 0, 0)})
+                    event = Retweeted(tweet_id, id, user_id, author_id, _versions(records))
+                    self._commit(tx, event, (*records, RetweetRecord(id, tweet_id, user_id)), wrote=user_id)
+                case Mark.FAVORITE:
+                    records = _recount(tx, {tweet_id: (0, 0, 0, 1)})
+                    self._commit(tx, Favorited(tweet_id, user_id, author_id, _versions(records)), records)
+                case Mark.BOOKMARK:
+                    pass  # nobody else learns of it
+            return True
+
+        return await self._database.write(work)
+
+    async def unmark(self, mark: Mark, user_id: int, tweet_id: int) -> bool:
+        """Undo a retweet, favorite or bookmark, on a tombstone too; whether there was one."""
+
+        def work(tx: Transaction) -> bool:
+            row = tx.one(mark.find, user_id=user_id, tweet_id=tweet_id)
+            if row is None:
+                return False
+            tx.run(mark.drop, user_id=user_id, tweet_id=tweet_id)
+            match mark:
+                case Mark.RETWEET:
+                    records = _recount(tx, {tweet_id: (0, -1, 0, 0)})
+                    event = Unretweeted(tweet_id, row[0], user_id, records[0].author_id, _versions(records))
+                    self._commit(tx, event, records, undone=row[0])
+                case Mark.FAVORITE:
+                    records = _recount(tx, {tweet_id: (0, 0, 0, -1)})
+                    event = Unfavorited(tweet_id, user_id, records[0].author_id, _versions(records))
+                    self._commit(tx, event, records)
+                case Mark.BOOKMARK:
+                    pass
+            return True
+
+        return await self._database.write(work)
+
+    # --- imports
+
+    async def import_tweets(self, tweets: Sequence[bulk.OldTweet], batch_id: NewId) -> list[int | None]:
+        """As `contract.TweetIngestion.import_tweets`, with prepared tweets."""
+        return await self._database.write(
+            lambda tx: self._imported(tx, bulk.add_tweets(tx, self._outbox, tweets, batch_id))
+        )
+
+    async def import_retweets(self, retweets: Sequence[ImportedEntry], batch_id: NewId) -> int:
+        """As `contract.TweetIngestion.import_retweets`; those of tweets that do not stand are skipped."""
+        return await self._database.write(
+            lambda tx: self._imported(tx, bulk.add_retweets(tx, self._outbox, retweets, batch_id))
+        )
+
+    async def import_favorites(self, favorites: Sequence[ImportedEntry], batch_id: NewId) -> int:
+        """As `contract.TweetIngestion.import_favorites`; those of tweets that do not stand are skipped."""
+        return await self._database.write(
+            lambda tx: self._imported(tx, bulk.add_favorites(tx, self._outbox, favorites, batch_id))
+        )
+
+    def _imported(self, tx: Transaction, done: "bulk.Done[bulk.T]") -> "bulk.T":
+        if done.touched:
+            self._tell(tx, Change(touched=done.touched))
+        return done.answer
+
+    # --- for operators
+
+    async def newest_id(self, since: int = 0) -> int:
+        """The newest id from `since` on that was issued here; 0 if none.
+
+        Imported ids don't count: they carry moments of elsewhere, future ones perhaps. The search walks down over the imported
+        entries that are newer than that id; a `since` shortly before now bounds the walk, and older ids stop no clock.
+        """
+        rows = [await self._database.one(q, since=since) for q in (s.NEWEST_TWEET, s.NEWEST_RETWEET)]
+        return max((row[0] for row in rows if row is not None), default=0)
+
+    async def check(self, limit: int = 100) -> list[audit.Difference]:
+        """Up to `limit` differences between counts and the rows that they count, in all tweets and authors."""
+        return await audit.check(self._database, limit)
+
+    # --- inside transactions
+
+    def _commit(
+        self,
+        tx: Transaction,
+        event: Event,
+        stored: Sequence[Stored],
+        *,
+        undone: int | None = None,
+        wrote: int | None = None,
+    ) -> None:
+        offset = self._outbox.append(tx, event)
+        self._tell(tx, Change(stored, undone=undone, wrote=None if wrote is None else (wrote, offset)))
+
+    def _tell(self, tx: Transaction, change: Change) -> None:
+        if (watcher := self._watcher) is not None:
+            tx.after_commit(lambda: watcher(change))
+
+
+def not_found(field: str | None = None) -> NotFound:
+    """The error for a tweet that is not there, or not for this person."""
+    return NotFound("there is no such tweet", field=field)
+
+
+def _standing(tx: Transaction, tweet_id: int, field: str | None = None) -> int:
+    row = tx.one(s.STATE_OF, id=tweet_id)
+    if row is None or row[1] is not None:
+        raise not_found(field)
+    return row[0]
+
+
+def _bound(row: Row | None, key: PostKey, now: Millis) -> int | None:
+    if row is None or row[2] <= now - KEY_LIFE:
+        return None
+    if row[0] != key.body_hash:
+        raise Invalid("this idempotency key came with another request", code="idempotency_key_reused")
+    return row[1]
+
+
+def _shares(record: TweetRecord, sign: int) -> Mapping[int, tuple[int, int, int, int]]:
+    """What a tweet adds to (replies, retweets, quotes, favorites) of those that it answers and quotes."""
+    if not record.counted:
+        return {}
+    shares: dict[int, tuple[int, int, int, int]] = {}
+    if record.reply_to is not None:
+        shares[record.reply_to] = (sign, 0, sign if record.quote_of == record.reply_to else 0, 0)
+    if record.quote_of is not None and record.quote_of not in shares:
+        shares[record.quote_of] = (0, 0, sign, 0)
+    return shares
+
+
+def _recount(tx: Transaction, shares: Mapping[int, tuple[int, int, int, int]]) -> list[TweetRecord]:
+    """Add to counts; the tweets as they are since."""
+    for id, (replies, retweets, quotes, favorites) in shares.items():
+        tx.run(s.COUNT, tweet_id=id, replies=replies, retweets=retweets, quotes=quotes, favorites=favorites)
+    return [tweet_of(row) for row in tx.all(s.TWEETS_BY_ID, ids=list(shares))] if shares else []
+
+
+def _versions(records: Iterable[TweetRecord]) -> Touched:
+    return tuple((record.id, record.version) for record in records)

@@ -1,0 +1,119 @@
+"""Every benchmark still runs: for a moment, on a tiny network. No figure is judged here."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import urllib.request
+
+import msgspec
+import pytest
+
+from bench import harness, machine, report
+from bench.__main__ import BENCHMARKS
+from bench.data import Data, Scale
+from bench.harness import Failed, Plan, Request
+
+needs_wrk = pytest.mark.skipif(
+    shutil.which("wrk") is None and os.environ.get("CI") != "true",
+    reason="wrk, the load generator, is not installed; scripts/install-tools installs it",
+)
+
+MOMENT = Plan(seconds=0.1, rounds=1, warm_up=0, connections=4)
+"""The load generator knows whole seconds only, and makes one of it."""
+
+USES_WRK = {"home", "mix", "post"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Data:
+    folder = tmp_path_factory.mktemp("bench")
+    draw, people = random.Random(1), range(1, 31)
+    edges = sorted({(a, b) for a in people for b in draw.sample(people, 8) if a != b})
+    graph = folder / "follows.tsv"
+    graph.write_text("".join(f"{a}\t{b}\n" for a, b in edges))
+    texts = folder / "texts.csv"
+    with texts.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows([[1, "Round one, #boxing @ref"], [2, "Tom &amp; Jerry https://example.org\tand\nmore"]])
+    scale = Scale(
+        graph=graph,
+        texts=texts,
+        tweets_each=3,
+        active=20,
+        posters=3,
+        poster_followers=5,
+        rebuilders=4,
+        rebuilder_followees=10,
+    )
+    return Data(scale, folder)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=needs_wrk if n in USES_WRK else ()) for n in BENCHMARKS])
+def test_the_benchmark_measures_something(name, data, tmp_path):
+    result = BENCHMARKS[name](data, MOMENT)
+    assert result.name == name
+    assert all(row.values for row in result.rows)
+    first = result.rows[0]
+    assert first.median > 0
+    assert first.target is not None, "the first row is the one that the design sets a target for"
+    report.show(result)
+    kept = report.keep(result, machine.examine(tmp_path), "python -m bench", tmp_path)
+    assert json.loads(kept.read_text())["results"][0]["rows"][0]["median"] == first.median
+
+
+@needs_wrk
+def test_refused_requests_are_no_speed(data):
+    requests = harness.script([Request("GET", "/v1/newsfeed", "forged")], data.folder / "forged.tsv")
+    with harness.server(data.copy(data.base)) as server, pytest.raises(Failed, match="requests failed"):
+        harness.load(server, requests, 1, 1)
+
+
+def test_no_server_is_left_behind_when_a_benchmark_fails(data):
+    def fail() -> None:
+        nonlocal pid
+        with harness.server(data.copy(data.base)) as server:
+            pid = server.pid
+            raise ZeroDivisionError
+
+    pid = 0
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path):
+    with pytest.raises(Failed, match="no_such_format"), harness.server(tmp_path, log_format="no_such_format"):
+        pass
+
+
+def test_half_of_the_active_people_follow_somebody_famous(data):
+    followers = {number: sum(1 for _, followee in data.edges if followee == number) for number in data.numbers}
+    famous = {number for number, count in followers.items() if count >= data.fame_threshold}
+    more_famous = {number for number, count in followers.items() if count > data.fame_threshold}
+    active = set(data.active_numbers)
+    assert 2 * len({a for a, b in data.edges if b in famous} & active) >= len(active)
+    assert 2 * len({a for a, b in data.edges if b in more_famous} & active) < len(active)
+
+
+def test_percentiles_are_values_that_were_seen():
+    values = [float(n) for n in range(1, 101)]
+    assert [machine.percentile(values, p) for p in (1, 50, 99, 100)] == [1, 50, 99, 100]
+    assert machine.percentile([7.0], 99) == 7.0
+
+
+def test_a_row_knows_whether_it_reached_its_target():
+    row = report.Row("requests", "1/s", [1.0, 3.0, 2.0], target=2)
+    assert row.reached
+    assert not msgspec.structs.replace(row, target=2.5).reached
+    assert not msgspec.structs.replace(row, target=1.5, at_most=True).reached
+    assert msgspec.structs.replace(row, target=None).reached is None
+
+
+def test_the_calibrator_sends_the_bytes_it_was_given(tmp_path):
+    body = b'{"items": []}'
+    with harness.calibrator(body, tmp_path) as process:
+        assert urllib.request.urlopen(f"http://127.0.0.1:{process.port}/anything").read() == body
