@@ -1,13 +1,19 @@
 """Helpers that tests share."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rookery.kernel.clock import Clock
 from rookery.settings import Settings
-from rookery.wiring import Network, open_network
+from rookery.wiring import SERVER_FILE, Network, open_network
 
 
 @asynccontextmanager
@@ -22,3 +28,53 @@ async def caught_up(network: Network) -> None:
     head = await network.log.head()
     for group in network.log.lags():
         assert await network.log.reached(group, head, 10), f"{group} did not catch up"
+
+
+class Server:
+    """A real server process on a data folder, on free ports."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._folder = folder
+        self._settings = {f"ROOKERY_{name.upper()}": str(value) for name, value in settings.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> "Server":
+        """Start it, and wait until it answers."""
+        known = self._folder / SERVER_FILE
+        known.unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rookery", "serve", "--data", str(self._folder), "--port", "0"],
+            env={**os.environ, "ROOKERY_METRICS_PORT": "0", **self._settings},
+            stdin=subprocess.DEVNULL,
+        )
+        for _ in range(600):
+            assert self._process.poll() is None, f"the server ended with {self._process.returncode}"
+            # Written last, when the API answers; a file half written is no JSON yet.
+            with suppress(OSError, ValueError):
+                self.url = f"http://127.0.0.1:{json.loads(known.read_text())['port']}"
+                return self
+            time.sleep(0.05)
+        raise AssertionError("the server did not start within 30 seconds")
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Ask it to end; its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(number)
+        code = self._process.wait(20)
+        self._process = None
+        return code
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class _Uvicorn(uvicorn.Server):
     """Uvicorn without signal handlers of its own: two servers share one process, which has one way to end."""
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 
@@ -113,7 +113,7 @@ async def _start(stack: AsyncExitStack, app: Any, listener: socket.socket) -> No
 
 
 @contextmanager
-def _listen(host: str, port: int, setting: str) -> Iterator[socket.socket]:
+def _listen(host: str, port: int, setting: str) -> Generator[socket.socket]:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -127,7 +127,7 @@ def _listen(host: str, port: int, setting: str) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _server_file(folder: Path, port: int, operators: socket.socket | None) -> Iterator[None]:
+def _server_file(folder: Path, port: int, operators: socket.socket | None) -> Generator[None]:
     path = folder / SERVER_FILE
     known: dict[str, Any] = {"pid": os.getpid(), "port": port}
     if operators is not None:
@@ -145,5 +145,3 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 _PREFIX = "ROOKERY_"
-_NONE = ("none", "null", "")
+_NONE = ("none", "null", "off", "")
 
 
 class BadSetting(Exception):
@@ -135,7 +135,11 @@ _AT_LEAST = {
     "cached_users": 1,
     "login_attempts_account": 1,
     "login_attempts_address": 1,
+    "scan_seconds": 0.1,
 }
+
+_LONGEST = 1_000_000.0
+"""What a duration may be, in its unit: every moment made with it fits into the store."""
 
 
 def _checked(made: Settings) -> Settings:
@@ -146,6 +150,8 @@ def _checked(made: Settings) -> Settings:
         low = _AT_LEAST.get(field.name, 0)
         if value < low:
             raise BadSetting(f"{field.name} is at least {low}, not {value}")
+        if isinstance(value, float) and not value <= _LONGEST:
+            raise BadSetting(f"{field.name} is at most {_LONGEST:.0f}, not {value}")
     for name in ("port", "metrics_port"):
         if getattr(made, name) > 65_535:
             raise BadSetting(f"{name} is at most 65535, not {getattr(made, name)}")

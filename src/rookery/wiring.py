@@ -89,7 +89,7 @@ class Network:
             store=self.users_store, cache=self.users_cache, ids=ids, clock=clock, policy=_users_policy(settings)
         )
         self.graph = GraphService(
-            store=self.graph_store, users=self.users, clock=clock, fame_threshold=settings.famous_followers
+            store=self.graph_store, users=self.users, fame_threshold=settings.famous_followers
         )
         self.hot_tweets = MemoryCache(
             capacity=settings.hot_tweets_min,
@@ -161,12 +161,11 @@ async def open_network(
             migrate(database, Path(migrations.__file__).parent)
             database.start()
             network = Network(settings, database, IdGenerator(clock, node), clock, metrics)
-            network.ids.resume(
-                await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR
-            )
-            await network.graph.open()
+            network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
             if consumers:
                 await network.start()
+            # After the consumers: fame that another process changes meanwhile comes by events.
+            await network.graph.open()
             try:
                 yield network
             finally:
@@ -219,9 +218,7 @@ def operator_app(network: Network, ready: Readiness) -> Any:
         chosen = await network.timelines.sample(int(query.get("sample", "50")), int(query.get("seed", "0")))
         return json_answer(200, await network.timelines.differences(chosen))
 
-    return operator_pages(
-        {"/metrics": metrics, "/livez": live, "/readyz": readiness, CHECK_TIMELINES: check_timelines}
-    )
+    return operator_pages({"/metrics": metrics, "/livez": live, "/readyz": readiness, CHECK_TIMELINES: check_timelines})
 
 
 def _figures(network: Network) -> Iterable[Metric]:

@@ -126,12 +126,12 @@ async def test_a_dropped_timeline_is_gone_and_gets_nothing(store: TimelineStore)
 
 
 async def test_freed_room_is_used_again_without_a_trace_of_the_former_owner(store: TimelineStore) -> None:
-    for round in range(5):
+    for turn in range(5):
         for owner in range(1, 200):
             await begun(store, owner, 1_000 + owner)
-        await store.deliver([entry(round * 100 + i, 1_000 + owner) for owner in range(1, 200) for i in range(1, 8)])
+        await store.deliver([entry(turn * 100 + i, 1_000 + owner) for owner in range(1, 200) for i in range(1, 8)])
         for owner in range(1, 200):
-            assert await content(store, owner) == [round * 100 + i for i in range(1, 8)]
+            assert await content(store, owner) == [turn * 100 + i for i in range(1, 8)]
         await store.drop(list(range(1, 200)))
 
 

@@ -51,9 +51,11 @@ class Slice(msgspec.Struct, Generic[T], frozen=True):
 
 def parse_page(limit: str | None, before: str | None, after: str | None) -> Page:
     """The page that a client's query asks for. Raises Invalid, naming the field, for what is no page."""
-    return Page(_limit(limit), _cursor(before, "before"), _cursor(after, "after")) if not (
-        before is not None and after is not None
-    ) else _both()
+    return (
+        Page(_limit(limit), _cursor(before, "before"), _cursor(after, "after"))
+        if not (before is not None and after is not None)
+        else _both()
+    )
 
 
 def slice_of(rows: Sequence[T], page: Page, cursor: Callable[[T], int]) -> Slice[T]:

@@ -62,7 +62,9 @@ person = st.integers(0, PEOPLE - 1)
 act = st.builds(
     Act,
     # Follows and what feeds them come more often than what ends them.
-    st.sampled_from(("follow", "follow", "follow", "approve", "block", "unblock", *ACTS, *SETTINGS)),
+    st.sampled_from(
+        ("follow", "follow", "follow", "protect", "approve", "import", "block", "unblock", *ACTS, *SETTINGS)
+    ),
     person,
     person,
 )
@@ -163,8 +165,13 @@ class Model:
         there, back = (me, other), (other, me)
         return Relationship(
             other,
-            *(pair in edges for edges in (self.follows, self.requests, self.blocks) for pair in (there, back)),
-            there in self.mutes,
+            following=there in self.follows,
+            followed_by=back in self.follows,
+            requested=there in self.requests,
+            requested_by=back in self.requests,
+            blocking=there in self.blocks,
+            blocked_by=back in self.blocks,
+            muting=there in self.mutes,
         )
 
 
@@ -244,7 +251,7 @@ class World:
         cache: MemoryCache[User] = MemoryCache(capacity=100, clock=self.clock)
         self.users = UsersService(store=UsersStore(self.database, log), cache=cache, ids=ids, clock=self.clock)
         self.store = GraphStore(self.database, log, ids)
-        self.graph = GraphService(store=self.store, users=self.users, clock=self.clock, fame_threshold=self.threshold)
+        self.graph = GraphService(store=self.store, users=self.users, fame_threshold=self.threshold)
         try:
             await self.graph.open()
             made = await self.users.import_people([NewPerson(f"p{number}") for number in range(PEOPLE)])
@@ -313,7 +320,7 @@ class World:
             ]
             famous = {i.author_id for i in await self.graph.famous_followees(one) if i.to_id is None}
             assert famous == (following if self.threshold == 0 else following & model.famous)
-        again = GraphService(store=self.store, users=self.users, clock=self.clock, fame_threshold=self.threshold)
+        again = GraphService(store=self.store, users=self.users, fame_threshold=self.threshold)
         told = len(await events(self.database))
         await again.open()
         assert len(await events(self.database)) == told

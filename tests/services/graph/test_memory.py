@@ -200,14 +200,14 @@ async def test_fame_is_there_again_after_a_restart(graph, store, users, people, 
     star, *fans = await people(4)
     for fan in fans:
         await graph.follow(fan, star)
-    again = GraphService(store=store, users=users, clock=clock, fame_threshold=THRESHOLD)
+    again = GraphService(store=store, users=users, fame_threshold=THRESHOLD)
     await again.open()
     assert list(await again.fame([star])) == list(await graph.fame([star])) != []
 
 
 async def test_with_threshold_zero_everybody_is_famous_and_always_was(store, users, people, clock):
     ann, bob, cat = await people(3)
-    graph = GraphService(store=store, users=users, clock=clock, fame_threshold=0)
+    graph = GraphService(store=store, users=users, fame_threshold=0)
     await graph.open()
     await graph.follow(ann, bob)
     assert list(await graph.famous_followees(ann)) == [FameInterval(bob, 0)]
@@ -219,7 +219,7 @@ async def test_with_no_threshold_nobody_is_famous(graph, store, users, people, c
     star, *fans = await people(4)
     for fan in fans:
         await graph.follow(fan, star)
-    without = GraphService(store=store, users=users, clock=clock, fame_threshold=None)
+    without = GraphService(store=store, users=users, fame_threshold=None)
     await without.open()
     assert all(interval.to_id is not None for interval in await without.fame([star]))
     await without.follow(star, fans[0])
@@ -254,7 +254,7 @@ async def test_what_another_process_changed_is_in_memory_once_its_event_was_hand
 ):
     consumers.react(log, graph)
     await log.start()
-    elsewhere = GraphService(store=GraphStore(database, log, ids), users=users, clock=clock, fame_threshold=THRESHOLD)
+    elsewhere = GraphService(store=GraphStore(database, log, ids), users=users, fame_threshold=THRESHOLD)
     await elsewhere.open()
     me, star, *fans = await people(6)
 

@@ -42,7 +42,9 @@ class Truth:
     """Everything that is stored, as it stands now."""
 
     def __init__(self, database: SqliteDatabase) -> None:
-        rows: Any = lambda text: database._reader.raw.execute(text).fetchall()  # noqa: E731, SLF001
+        def rows(text: str) -> list[Any]:
+            return database._reader.raw.execute(text).fetchall()
+
         self.accounts = {
             id: Account(id, State(state), bool(protected))
             for id, state, protected in rows("SELECT id, state, protected FROM users_accounts")
@@ -76,23 +78,24 @@ class Truth:
             muting=IdSet(b for a, b in self.mutes if a == viewer_id),
         )
         actors = following | {viewer_id}
-        eligible: list[tuple[int, Stored, int | None]] = []
-        for tweet in self.tweets.values():
-            if tweet.author_id in actors and visible(viewer, tweet, self.accounts[tweet.author_id], Place.HOME):
-                eligible.append((tweet.id, tweet, None))
+        eligible: list[tuple[int, Stored, int | None]] = [
+            (tweet.id, tweet, None)
+            for tweet in self.tweets.values()
+            if tweet.author_id in actors and visible(viewer, tweet, self.accounts[tweet.author_id], Place.HOME)
+        ]
         for id, user, tweet_id in self.retweets:
             tweet = self.tweets[tweet_id]
             author = self.accounts[tweet.author_id]
             if user in actors and visible(viewer, tweet, author, Place.HOME, self.accounts[user]):
                 eligible.append((id, tweet, user))
+        on_tweet: dict[int, list[int]] = {}
+        for id, tweet, _ in eligible:
+            on_tweet.setdefault(tweet.id, []).append(id)
         lines: list[Line] = []
         for id, tweet, retweeter in eligible:
-            hidden = any(
-                other[1].id == tweet.id and other[0] < id and moment_of(id) - moment_of(other[0]) <= DAY
-                for other in eligible
-            )
-            if not hidden:
-                actor = tweet.author_id if retweeter is None else retweeter
-                kind = "own" if actor == viewer_id else "follow" if retweeter is None else "retweet"
-                lines.append(Line(id, tweet.id, kind, retweeter))
+            if any(other < id and moment_of(id) - moment_of(other) <= DAY for other in on_tweet[tweet.id]):
+                continue
+            actor = tweet.author_id if retweeter is None else retweeter
+            kind = "own" if actor == viewer_id else "follow" if retweeter is None else "retweet"
+            lines.append(Line(id, tweet.id, kind, retweeter))
         return sorted(lines, reverse=True)

@@ -63,16 +63,15 @@ class Histories(RuleBasedStateMachine):
             try:
                 return await work
             except RookeryError as error:
-                assert error.status < 500, error
+                if error.status >= 500:
+                    raise
                 return None
 
         return self.loop.run_until_complete(run())
 
     async def open(self) -> None:
         self.network = await self.stack.enter_async_context(
-            network_in(
-                Path(self.folder.name), self.clock, famous_followers=self.threshold, timeline_entries=CACHED
-            )
+            network_in(Path(self.folder.name), self.clock, famous_followers=self.threshold, timeline_entries=CACHED)
         )
 
     @initialize()
@@ -117,7 +116,9 @@ class Histories(RuleBasedStateMachine):
     def protect(self, a: int, protected: bool) -> None:
         self.do(self.network.users.edit(self.people[a], ProfileChange(protected=protected)))
 
-    @rule(a=person, state=st.sampled_from([State.ACTIVE, State.ACTIVE, State.DEACTIVATED, State.SUSPENDED, State.LIMITED]))
+    @rule(
+        a=person, state=st.sampled_from([State.ACTIVE, State.ACTIVE, State.DEACTIVATED, State.SUSPENDED, State.LIMITED])
+    )
     def change_state(self, a: int, state: State) -> None:
         self.do(self.network.users.set_state(self.people[a], state))
 
@@ -175,9 +176,7 @@ class Histories(RuleBasedStateMachine):
         batch: list[ImportedTweet] = []
         for age in ages:
             self.imported += 1
-            batch.append(
-                ImportedTweet(self.people[a], "long ago", self.clock.now() - age, "test", str(self.imported))
-            )
+            batch.append(ImportedTweet(self.people[a], "long ago", self.clock.now() - age, "test", str(self.imported)))
         made = self.do(self.network.ingestion.import_tweets(batch))
         self.tweets += [id for id in made if id is not None]
 
@@ -272,7 +271,7 @@ def test_every_home_timeline_equals_the_oracle_after_any_history(mode: type[Hist
             max_examples=EXAMPLES if mode is Hybrid else EXAMPLES // 2,
             stateful_step_count=STEPS,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             print_blob=True,
         ),
     )

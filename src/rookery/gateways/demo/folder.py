@@ -23,35 +23,34 @@ class _State(msgspec.Struct):
 class DemoFolder:
     """A data folder that holds the demo network, or will."""
 
-    def __init__(self, folder: Path, database: str) -> None:
-        """`database` is the name of the file whose presence tells that the folder is in use."""
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._state = folder / _STATE
         self._login = folder / _LOGIN
-        self._database = folder / database
 
-    def begin(self, plan: Plan) -> Plan | None:
-        """The plan to be carried out: `plan`, or that of an interrupted beginning; None where the network is complete.
+    @property
+    def complete(self) -> bool:
+        """Whether the whole network is there."""
+        state = self._read()
+        return state is not None and state.complete
 
-        Raises Conflict where the folder holds a network of another kind.
+    def begin(self, plan: Plan, database: str) -> Plan:
+        """The plan to be carried out: `plan`, or that of a beginning that was interrupted.
+
+        Raises Conflict where the folder holds a network that is not the demo, in a file called `database`.
         """
-        try:
-            state = msgspec.json.decode(self._state.read_bytes(), type=_State)
-        except FileNotFoundError:
-            if self._database.exists():
-                raise Conflict(
-                    "the folder {folder} holds a network that is not the demo; "
-                    "`rookery serve` serves it, and --data names another folder for the demo",
-                    folder=str(self._folder),
-                ) from None
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(_State(plan, complete=False))
-            return plan
-        except msgspec.MsgspecError as error:
-            raise Conflict("the file {file} can't be read", file=str(self._state)) from error
-        return None if state.complete else state.plan
+        if (state := self._read()) is not None:
+            return state.plan
+        if (self._folder / database).exists():
+            raise Conflict(
+                "the folder {folder} holds a network that is not the demo; "
+                "`rookery serve` serves it, and --data names another folder for the demo",
+                folder=str(self._folder),
+            )
+        self._write(_State(plan, complete=False))
+        return plan
 
-    def complete(self, plan: Plan) -> None:
+    def completed(self, plan: Plan) -> None:
         """Everything of `plan` is there."""
         self._write(_State(plan, complete=True))
 
@@ -64,12 +63,20 @@ class DemoFolder:
             self._replace(self._login, f"{DEMO} {password}\n".encode(), 0o600)
         return DEMO, password
 
+    def _read(self) -> _State | None:
+        try:
+            return msgspec.json.decode(self._state.read_bytes(), type=_State)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError as error:
+            raise Conflict("the file {file} can't be read", file=str(self._state)) from error
+
     def _write(self, state: _State) -> None:
         self._replace(self._state, msgspec.json.encode(state) + b"\n", 0o644)
 
     def _replace(self, path: Path, data: bytes, mode: int) -> None:
         """Write a file so that it is there whole or not at all, whenever the machine stops."""
-        part = path.with_suffix(".part")
+        part = path.with_name(path.name + ".part")
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(data)
             file.flush()

@@ -21,7 +21,7 @@ from rookery.kernel.ids import EPOCH
 from rookery.services.tweets.contract import ImportedTweet, TweetIngestion
 from rookery.services.users.contract import NewPerson, Users
 
-_BATCH: Final = 2_000
+_BATCH: Final = 4_000
 """Rows that are added in one go; what is added stays, whatever happens afterwards."""
 _LONGEST: Final = 65_536
 _LONGEST_ID: Final = 200

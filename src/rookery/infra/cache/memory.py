@@ -36,27 +36,28 @@ class MemoryCache(Generic[V]):
         self._entries: OrderedDict[int, tuple[V, Millis]] = OrderedDict()
         self._floors: OrderedDict[int, int] = OrderedDict()
         self._loading: dict[int, asyncio.Future[V | None]] = {}
+        """Loads that may be joined: those of which nothing newer is known since they began."""
+        self._cleared = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     async def get_many(self, keys: Sequence[int], load: Load[V]) -> dict[int, V]:
         found: dict[int, V] = {}
-        missing: list[int] = []
+        missing: dict[int, None] = {}
         entries = self._entries
         deadline = self._clock.now() if self._ttl is not None else 0
         for key in keys:
             entry = entries.get(key)
             if entry is None or entry[1] < deadline:
-                if key not in found:
-                    missing.append(key)
+                missing[key] = None
             else:
                 entries.move_to_end(key)
                 found[key] = entry[0]
         self.hits += len(found)
         if missing:
             self.misses += len(missing)
-            await self._fill(dict.fromkeys(missing), load, found)
+            await self._fill(missing, load, found)
         return found
 
     async def _fill(self, missing: dict[int, None], load: Load[V], found: dict[int, V]) -> None:
@@ -64,22 +65,30 @@ class MemoryCache(Generic[V]):
         others = {key: self._loading[key] for key in missing if key in self._loading}
         mine = [key for key in missing if key not in others]
         if mine:
-            futures = {key: loop.create_future() for key in mine}
+            futures: dict[int, asyncio.Future[V | None]] = {key: loop.create_future() for key in mine}
             self._loading.update(futures)
+            cleared = self._cleared
             try:
                 loaded = await load(mine)
             except BaseException as error:
                 for future in futures.values():
-                    # Those who wait load for themselves: the failure (a cancelled request, say) may be only this caller's.
-                    future.cancel()
-                raise error
+                    if isinstance(error, Exception):
+                        # Those who wait hear of it too: each trying by itself would make a queue before a store that fails.
+                        future.set_exception(error)
+                        future.exception()  # nobody may be waiting
+                    else:
+                        # Only this caller was cancelled: those who wait load for themselves.
+                        future.cancel()
+                raise
             finally:
-                for key in mine:
-                    del self._loading[key]
+                for key, future in futures.items():
+                    if self._loading.get(key) is future:
+                        del self._loading[key]
             for key, future in futures.items():
                 value = loaded.get(key)
                 if value is not None:
-                    self.put(key, value)
+                    if cleared == self._cleared:
+                        self.put(key, value)
                     value = self._newest(key, value)
                     found[key] = value
                 future.set_result(value)
@@ -88,7 +97,8 @@ class MemoryCache(Generic[V]):
             try:
                 value = await asyncio.shield(future)
             except asyncio.CancelledError:
-                if not future.cancelled():
+                task = asyncio.current_task()
+                if not future.cancelled() or (task is not None and task.cancelling()):
                     raise
                 retry[key] = None
                 continue
@@ -115,13 +125,17 @@ class MemoryCache(Generic[V]):
             if entry[0].version > value.version:
                 return
             self._drop(key)
+        size = self._size_of(value) if self._size_of is not None else 0
+        if self._max_bytes is not None and size > self._max_bytes:
+            return  # it would push out everything else, and then itself
         self._entries[key] = (value, self._clock.now() + self._ttl if self._ttl is not None else 0)
-        if self._size_of is not None:
-            self.bytes += self._size_of(value)
+        self.bytes += size
         while len(self._entries) > self.capacity or (self._max_bytes is not None and self.bytes > self._max_bytes):
             self._drop(next(iter(self._entries)))
 
     def invalidate(self, key: int, version: int) -> None:
+        # Who asks from now on must not be served by a load that began before.
+        self._loading.pop(key, None)
         if version > self._floors.get(key, 0):
             self._floors[key] = version
             self._floors.move_to_end(key)
@@ -133,6 +147,8 @@ class MemoryCache(Generic[V]):
 
     def clear(self) -> None:
         self._entries.clear()
+        self._loading.clear()
+        self._cleared += 1
         self.bytes = 0
 
     def _drop(self, key: int) -> None:

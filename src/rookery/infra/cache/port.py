@@ -23,7 +23,8 @@ class Cache(Protocol[V]):
     async def get_many(self, keys: Sequence[int], load: Load[V]) -> dict[int, V]:
         """The values of `keys`; what is missing is loaded by one call of `load`. Concurrent loads of a key are one load.
 
-        Keys that do not exist are absent from the answer, and are not remembered.
+        Keys that do not exist are absent from the answer, and are not remembered. A failure of `load` reaches all who
+        wait for it; where the caller that loads is cancelled, those who wait load again.
         """
         ...
 
@@ -32,9 +33,12 @@ class Cache(Protocol[V]):
         ...
 
     def invalidate(self, key: int, version: int) -> None:
-        """Forget every version of `key` older than `version`, and accept none of them from loads that are under way."""
+        """Forget every version of `key` older than `version`, and accept none of them from loads that are under way.
+
+        Who asks afterwards is answered by a load that began afterwards.
+        """
         ...
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, and keep nothing of loads that are under way."""
         ...

@@ -13,7 +13,6 @@ from msgspec import StructMeta
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Millis
 
-
 EVENT_TYPES: dict[str, type["Event"]] = {}
 """Every event type that the imported contracts declare, by name."""
 
@@ -117,7 +116,8 @@ class EventLog(Outbox, Protocol):
 
     def subscribe_in_transaction(self, group: str, topics: Sequence[str], handler: TransactionHandler) -> None:
         """A durable group: the handler's effect and the group's offset are committed together. A group that is new starts
-        at the log's beginning."""
+        at the log's beginning.
+        """
         ...
 
     async def reached(self, group: str, offset: int, timeout: float) -> bool:

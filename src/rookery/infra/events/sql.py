@@ -9,6 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -25,14 +26,18 @@ from rookery.infra.events.port import (
     decode,
     encode,
 )
-from rookery.infra.sql.port import Database, Reader, Row, Transaction
+from rookery.infra.sql.port import Database, Reader, Row, Transaction, Value
 from rookery.kernel.clock import SECOND, Clock, Millis
+from rookery.kernel.errors import RookeryError
 
 _BATCH = 500
 _TRIM_CHUNK = 2_000
 _SAVE_EVERY: Millis = 5 * SECOND
 _BACKOFF: tuple[Millis, ...] = (100, 400, 1_600, 6_400, 25_600)
 """Waits before each further try (ms); after the last one an event is parked until an operator replays it."""
+
+_STUMBLE = 1.0
+"""Seconds between tries to go on while the store is away."""
 
 _log: Any = structlog.get_logger("rookery.events")
 
@@ -54,7 +59,10 @@ class _Group:
         self.handler = handler
         self.in_transaction = in_transaction
         self.offset = 0
-        self.handled = 0
+        """Everything up to here was handled, parked, or concerned others."""
+        self.saved = 0
+        """The offset that is stored. It lags behind where events concerned others, or where the group is volatile."""
+        self.saved_at: Millis = 0
         self.failures = 0
         self.wake = asyncio.Event()
         self.retry_at: Millis | None = None
@@ -78,8 +86,7 @@ class SqlEventLog:
         self._clock = clock
         self._groups: dict[str, _Group] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._saved_at: Millis = 0
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._newest = 0
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
@@ -117,9 +124,10 @@ class SqlEventLog:
     def _committed(self, events: Sequence[Event], offset: int) -> None:
         self._newest = offset
         self.appended.update(event.name for event in events)
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have every group look, now, at the log and at what is due. Commits do it; so should whoever moves the clock."""
         for group in self._groups.values():
             group.wake.set()
 
@@ -145,31 +153,39 @@ class SqlEventLog:
 
     async def start(self) -> None:
         """Begin to deliver to the groups subscribed so far."""
-        head = await self.head()
-        for group in self._groups.values():
-            if group.handler is not None:
-                group.offset = head
-                # What a volatile group failed at died with the memory that it kept.
-                await self._database.write(lambda tx, name=group.name: tx.run(t.DROP_RETRIES, group_name=name))
-            else:
-                row = await self._database.one(t.GROUP, name=group.name)
-                group.offset = row[0] if row else 0
+        groups = list(self._groups.values())
+
+        def work(tx: Transaction) -> list[int]:
+            head = tx.one(t.HEAD)
+            assert head is not None
+            offsets: list[int] = []
+            for group in groups:
+                if group.handler is not None:
+                    offsets.append(head[0])
+                    # What a volatile group failed at died with the memory that it kept.
+                    tx.run(t.DROP_RETRIES, group_name=group.name)
+                else:
+                    row = tx.one(t.GROUP, name=group.name)
+                    offsets.append(row[0] if row else 0)
+                self._save(tx, group, offsets[-1])
+            return offsets
+
+        for group, offset in zip(groups, await self._database.write(work), strict=True):
+            group.offset = group.saved = offset
+            group.saved_at = self._clock.now()
             group.retry_at = 0
-        await self._save_offsets()
         self._database.on_foreign_commit(self._wake_for_foreign)
-        self._tasks = [
-            asyncio.create_task(self._consume(group), name=f"consumer {group.name}") for group in self._groups.values()
-        ]
+        self._tasks = [asyncio.create_task(self._consume(group), name=f"consumer {group.name}") for group in groups]
 
     async def stop(self) -> None:
         """Let each group finish the batch in hand, and store the offsets."""
         if not self._tasks:
             return
-        self._stopping = True
-        self._wake()
+        self._stopping.set()
+        self.wake()
         await asyncio.gather(*self._tasks)
         self._tasks = []
-        await self._save_offsets()
+        await self._save_offsets(list(self._groups.values()))
 
     async def reached(self, group: str, offset: int, timeout: float) -> bool:
         found = self._groups[group]
@@ -186,7 +202,7 @@ class SqlEventLog:
     # --- consuming
 
     async def _consume(self, group: _Group) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             group.wake.clear()
             try:
                 if group.retry_at is not None and group.retry_at <= self._clock.now():
@@ -202,103 +218,141 @@ class SqlEventLog:
                 # The store is away: the events are still there when it is back.
                 group.failures += 1
                 _log.exception("consumer stumbled", group=group.name)
-                await asyncio.sleep(1)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _STUMBLE)
 
     async def _pause(self, group: _Group) -> None:
-        if self._clock.now() - self._saved_at >= _SAVE_EVERY:
-            await self._save_offsets()
-        wait = None
-        if group.retry_at is not None:
-            wait = max(0.0, (group.retry_at - self._clock.now()) / 1000)
+        """Wait for the next event, the next try, or the time to store the offset."""
+        now = self._clock.now()
+        due: list[Millis] = [] if group.retry_at is None else [group.retry_at]
+        if group.offset > group.saved:
+            # A moment in the future is one from before the clock was set back.
+            if not now - _SAVE_EVERY < group.saved_at <= now:
+                await self._save_offsets([group])
+                return
+            due.append(group.saved_at + _SAVE_EVERY)
+        wait = max(0, min(due) - now) / 1000 if due else None
         with suppress(TimeoutError):
             await asyncio.wait_for(group.wake.wait(), wait)
 
     async def _deliver(self, group: _Group, rows: Sequence[Row]) -> None:
         last = rows[-1][0]
-        batch = [
-            Appended(offset, at, event)
-            for offset, at, topic, name, body in rows
-            if topic in group.topics and (event := decode(name, body)) is not None
-        ]
-        if not batch and group.handler is None:
-            await self._database.write(lambda tx: self._save(tx, group, last))
-        elif batch:
+        batch: list[Appended] = []
+        for offset, at, topic, name, body in rows:
+            if topic not in group.topics:
+                continue
             try:
-                await self._handle(group, batch, last)
+                event = decode(name, body)
+            except msgspec.DecodeError as error:
+                # Without the offset, which may not pass what was not handled yet.
+                await self._park(group, offset, name, error)
+                continue
+            if event is not None:
+                batch.append(Appended(offset, at, event))
+        if batch:
+            try:
+                await self._handle(group, batch, lambda tx: self._save(tx, group, last))
             except Exception as error:
-                _log.warning("a batch failed; one by one", group=group.name, error=repr(error))
-                await self._one_by_one(group, batch, last)
-        group.handled += len(batch)
+                await self._one_by_one(group, batch, error)
+            else:
+                if group.handler is None:
+                    group.saved = last
         group.move(last)
 
-    async def _handle(self, group: _Group, batch: Sequence[Appended], offset: int | None) -> None:
-        """Hand `batch` to the group; a durable one stores `offset` with the effect."""
-        if group.handler is not None:
-            await group.handler(batch)
-            return
-        handler = group.in_transaction
-        assert handler is not None
-
-        def work(tx: Transaction) -> None:
-            handler(tx, batch)
-            if offset is not None:
-                self._save(tx, group, offset)
-
-        await self._database.write(work)
-
-    async def _one_by_one(self, group: _Group, batch: Sequence[Appended], last: int) -> None:
+    async def _one_by_one(self, group: _Group, batch: Sequence[Appended], error: Exception) -> None:
+        """Handle again each event of a batch that failed with `error`, and park those that fail by themselves."""
+        if len(batch) > 1:
+            _log.warning("a batch failed; one by one", group=group.name, error=repr(error))
         for item in batch:
-            try:
-                await self._handle(group, [item], item.offset)
-            except Exception as error:
-                await self._park(group, item, 1, error)
-        if group.handler is None:
-            await self._database.write(lambda tx: self._save(tx, group, last))
+            save = partial(self._save, group=group, offset=item.offset)
+            failed = error if len(batch) == 1 else await self._attempt(group, item, save)
+            if failed is not None:
+                await self._park(group, item.offset, item.event.name, failed, save if group.handler is None else None)
+            # At once: should the store fail now, what was handled is not handled again.
+            if group.handler is None:
+                group.saved = item.offset
+            group.move(item.offset)
 
-    async def _park(self, group: _Group, item: Appended, attempts: int, error: Exception) -> None:
+    async def _attempt(self, group: _Group, item: Appended, then: Callable[[Transaction], object]) -> Exception | None:
+        try:
+            await self._handle(group, [item], then)
+        except Exception as error:
+            return error
+        return None
+
+    async def _handle(self, group: _Group, batch: Sequence[Appended], then: Callable[[Transaction], object]) -> None:
+        """Hand `batch` to the group; `then` becomes part of a durable group's transaction."""
+        if group.handler is None:
+            handler = group.in_transaction
+            assert handler is not None
+
+            def work(tx: Transaction) -> None:
+                handler(tx, batch)
+                then(tx)
+
+            await self._database.write(work)
+            return
+        try:
+            await group.handler(batch)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody has cancelled the consumer: it goes on, as after any other failure.
+            raise RuntimeError("the handler waited for something that was cancelled") from error
+
+    async def _park(
+        self,
+        group: _Group,
+        offset: int,
+        name: str,
+        error: Exception,
+        then: Callable[[Transaction], object] | None = None,
+        *,
+        attempts: int = 1,
+    ) -> None:
+        """Keep the event at `offset` for another try, or for an operator; `then` becomes part of the transaction."""
         group.failures += 1
         retry_at = self._clock.now() + _BACKOFF[attempts - 1] if attempts <= len(_BACKOFF) else None
         text = "".join(traceback.format_exception_only(error)).strip()
         _log.warning(
             "event parked" if retry_at is None else "event will be tried again",
-            group=group.name, offset=item.offset, event_name=item.event.name, attempts=attempts, error=text,
+            group=group.name, offset=offset, event_name=name, attempts=attempts, error=text,
         )  # fmt: skip
 
         def work(tx: Transaction) -> None:
-            tx.run(
-                t.PARK,
-                group_name=group.name,
-                offset=item.offset,
-                at=item.at,
-                name=item.event.name,
-                key=str(item.event.key),
-                body=encode(item.event),
-                error=text,
-                attempts=attempts,
-                retry_at=retry_at,
-            )
-            if group.handler is None and item.offset > group.offset:
-                self._save(tx, group, item.offset)
+            key: dict[str, Value] = {"group_name": group.name, "offset": offset}
+            if attempts == 1:
+                tx.run(t.PARK, error=text, attempts=1, retry_at=retry_at, **key)
+            else:
+                # By now retention may have removed the event from the log.
+                tx.run(t.PARK_AGAIN, new_error=text, new_attempts=attempts, new_retry_at=retry_at, **key)
+            if then is not None:
+                then(tx)
 
         await self._database.write(work)
         if retry_at is not None:
-            group.retry_at = min(group.retry_at or retry_at, retry_at)
+            group.retry_at = retry_at if group.retry_at is None else min(group.retry_at, retry_at)
 
     async def _retry(self, group: _Group) -> None:
-        for offset, at, name, body, attempts in await self._database.all(
-            t.DUE, group_name=group.name, now=self._clock.now()
-        ):
-            event = decode(name, body)
+        """Handle again what is due, and look up when the next is."""
+        due = await self._database.all(t.DUE, group_name=group.name, now=self._clock.now())
+        for offset, at, name, body, attempts in due:
+
+            def unpark(tx: Transaction, offset: int = offset) -> int:
+                return tx.run(t.UNPARK, group_name=group.name, offset=offset)
+
+            failed: Exception | None = None
+            try:
+                event = decode(name, body)
+            except msgspec.DecodeError as error:
+                event, failed = None, error
             if event is not None:
-                item = Appended(offset, at, event)
-                try:
-                    await self._handle(group, [item], None)
-                except Exception as error:
-                    await self._park(group, item, attempts + 1, error)
-                    continue
-            await self._database.write(
-                lambda tx, offset=offset: tx.run(t.UNPARK, group_name=group.name, offset=offset)
-            )
+                failed = await self._attempt(group, Appended(offset, at, event), unpark)
+            if failed is not None:
+                await self._park(group, offset, name, failed, attempts=attempts + 1)
+            elif event is None or group.handler is not None:
+                await self._database.write(unpark)
         row = await self._database.one(t.NEXT_RETRY, group_name=group.name)
         group.retry_at = row[0] if row else None
 
@@ -311,17 +365,29 @@ class SqlEventLog:
             topics=msgspec.json.encode(sorted(group.topics)).decode(),
         )
 
-    async def _save_offsets(self) -> None:
-        """Store the offsets of volatile groups, for operators to see; durable ones store theirs with their effects."""
-        self._saved_at = self._clock.now()
-        volatile = [(group, group.offset) for group in self._groups.values() if group.handler is not None]
+    async def _save_offsets(self, groups: Sequence[_Group]) -> None:
+        """Store offsets that no effect was stored with: those of volatile groups, for operators to see, and those of durable
+        groups whose newest events concerned others.
+        """
+        behind = [(group, group.offset) for group in groups if group.offset > group.saved]
+        now = self._clock.now()
+        for group, _ in behind:
+            group.saved_at = now
 
         def work(tx: Transaction) -> None:
-            for group, offset in volatile:
+            for group, offset in behind:
                 self._save(tx, group, offset)
 
-        if volatile:
+        if not behind:
+            return
+        try:
             await self._database.write(work)
+        except RookeryError as error:
+            # Nothing is lost by it: the events are looked at again after a restart, and concern others again.
+            _log.warning("offsets not stored", error=repr(error))
+            return
+        for group, offset in behind:
+            group.saved = offset
 
     # --- retention
 
@@ -336,9 +402,7 @@ class SqlEventLog:
         total = 0
         while True:
             # In chunks, so that no request waits long for the writer.
-            gone = await self._database.write(
-                lambda tx: tx.run(t.TRIM, upto=upto, before=before, limit=_TRIM_CHUNK)
-            )
+            gone = await self._database.write(lambda tx: tx.run(t.TRIM, upto=upto, before=before, limit=_TRIM_CHUNK))
             total += gone
             if gone < _TRIM_CHUNK:
                 return total
@@ -346,14 +410,15 @@ class SqlEventLog:
     # --- for operators
 
     async def status(self) -> list[GroupStatus]:
-        parked = {name: count for name, count in await self._database.all(t.PARKED_COUNTS)}
+        parked: dict[str, int] = dict(await self._database.all(t.PARKED_COUNTS))
         rows = await self._database.all(t.ALL_GROUPS)
         live = {name: group.offset for name, group in self._groups.items() if self._tasks}
 
         def work(reader: Reader) -> list[GroupStatus]:
             found: list[GroupStatus] = []
             for name, stored, _, topics in rows:
-                offset: int = live[name] if name in live else stored
+                here = live.get(name)
+                offset: int = stored if here is None else here
                 wanted = set(msgspec.json.decode(topics))
                 waiting = [row for row in reader.all(t.COUNT_TOPICS_AFTER, after=offset) if row[0] in wanted]
                 oldest: int | None = min((row[2] for row in waiting), default=None)
@@ -379,8 +444,8 @@ class SqlEventLog:
         return {name: group.failures for name, group in self._groups.items()}
 
     async def parked(self, group: str | None = None) -> list[Parked]:
-        rows = await self._database.all(t.LIST_PARKED)
-        return [Parked(*row) for row in rows if group is None or row[0] == group]
+        rows = await self._database.scan(lambda reader: reader.all(t.LIST_PARKED, group_name=group or ""))
+        return [Parked(*row) for row in rows]
 
     async def replay(self, group: str | None = None, offset: int | None = None) -> int:
         def work(tx: Transaction) -> int:

@@ -71,11 +71,8 @@ READ = Statement(
     .limit(bindparam("limit"))
 )
 HEAD = Statement(select(func.coalesce(func.max(LOG.c.offset), 0)))
-COUNT_AFTER = Statement(select(func.count(), func.min(LOG.c.at)).where(LOG.c.offset > bindparam("after")))
 COUNT_TOPICS_AFTER = Statement(
-    select(LOG.c.topic, func.count(), func.min(LOG.c.at))
-    .where(LOG.c.offset > bindparam("after"))
-    .group_by(LOG.c.topic)
+    select(LOG.c.topic, func.count(), func.min(LOG.c.at)).where(LOG.c.offset > bindparam("after")).group_by(LOG.c.topic)
 )
 TRIM = Statement(
     delete(LOG).where(
@@ -86,7 +83,9 @@ TRIM = Statement(
 )
 
 GROUP = Statement(select(GROUPS.c.offset).where(GROUPS.c.name == bindparam("name")))
-ALL_GROUPS = Statement(select(GROUPS.c.name, GROUPS.c.offset, GROUPS.c.durable, GROUPS.c.topics).order_by(GROUPS.c.name))
+ALL_GROUPS = Statement(
+    select(GROUPS.c.name, GROUPS.c.offset, GROUPS.c.durable, GROUPS.c.topics).order_by(GROUPS.c.name)
+)
 _save = insert(GROUPS).values({c: bindparam(c) for c in ("name", "offset", "durable", "topics")})
 SAVE_GROUP = Statement(
     _save.on_conflict_do_update(
@@ -95,8 +94,20 @@ SAVE_GROUP = Statement(
     )
 )
 
-_park = insert(PARKED).values(
-    {c: bindparam(c) for c in ("group_name", "offset", "at", "name", "key", "body", "error", "attempts", "retry_at")}
+# The body is copied as it stands in the log: this program may not know all of its fields.
+_park = insert(PARKED).from_select(
+    ["group_name", "offset", "at", "name", "key", "body", "error", "attempts", "retry_at"],
+    select(
+        bindparam("group_name", type_=Text()),
+        LOG.c.offset,
+        LOG.c.at,
+        LOG.c.name,
+        LOG.c.key,
+        LOG.c.body,
+        bindparam("error", type_=Text()),
+        bindparam("attempts", type_=Integer()),
+        bindparam("retry_at", type_=BigInteger()),
+    ).where(LOG.c.offset == bindparam("offset")),
 )
 PARK = Statement(
     _park.on_conflict_do_update(
@@ -108,23 +119,32 @@ PARK = Statement(
         },
     )
 )
+PARK_AGAIN = Statement(
+    update(PARKED)
+    .values({c: bindparam("new_" + c) for c in ("error", "attempts", "retry_at")})
+    .where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.offset == bindparam("offset"))
+)
 UNPARK = Statement(
     delete(PARKED).where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.offset == bindparam("offset"))
 )
 DROP_RETRIES = Statement(
     delete(PARKED).where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.retry_at.is_not(None))
 )
-_parked = select(
-    PARKED.c.group_name,
-    PARKED.c.offset,
-    PARKED.c.name,
-    PARKED.c.key,
-    PARKED.c.body,
-    PARKED.c.error,
-    PARKED.c.attempts,
-    PARKED.c.retry_at,
-).order_by(PARKED.c.group_name, PARKED.c.offset)
-LIST_PARKED = Statement(_parked.limit(10_000))
+LIST_PARKED = Statement(
+    select(
+        PARKED.c.group_name,
+        PARKED.c.offset,
+        PARKED.c.name,
+        PARKED.c.key,
+        PARKED.c.body,
+        PARKED.c.error,
+        PARKED.c.attempts,
+        PARKED.c.retry_at,
+    )
+    .where(or_(bindparam("group_name") == "", PARKED.c.group_name == bindparam("group_name")))
+    .order_by(PARKED.c.offset, PARKED.c.group_name)
+    .limit(10_000)
+)
 DUE = Statement(
     select(PARKED.c.offset, PARKED.c.at, PARKED.c.name, PARKED.c.body, PARKED.c.attempts)
     .where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.retry_at <= bindparam("now"))

@@ -26,7 +26,9 @@ class FileLease:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._file)
-            raise Held(path.name) from error
+            if isinstance(error, BlockingIOError):
+                raise Held(path.name) from error
+            raise
 
     def release(self) -> None:
         """Let others have it. Safe to call twice."""

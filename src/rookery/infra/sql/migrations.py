@@ -4,6 +4,7 @@ Alembic never opens the database: a second SQLite library in one process would b
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ _VERSION_TABLE = "sql_version"
 class Migratable(Protocol):
     """What a migration needs of an engine."""
 
+    def alone(self) -> AbstractContextManager[None]: ...
     def script(self, text: str) -> None: ...
     def rows(self, text: str) -> list[Row]: ...
 
@@ -41,12 +43,18 @@ def migrate(database: Migratable, folder: Path, dialect: str = "sqlite") -> Sequ
 
     Raises NewerDatabase, and changes nothing, where the database has a revision that `folder` does not know.
     """
-    known = database.rows(f"SELECT name FROM sqlite_master WHERE name = '{_VERSION_TABLE}'")
-    current = database.rows(f"SELECT revision FROM {_VERSION_TABLE}")[0][0] if known else None
-    plan = _plan(folder, current, dialect)
+    plan = _plan(folder, _current(database), dialect)
     if plan.revisions:
-        database.script(plan.sql)
+        with database.alone():
+            # Another process may have been quicker.
+            plan = _plan(folder, _current(database), dialect)
+            database.script(plan.sql)
     return plan.revisions
+
+
+def _current(database: Migratable) -> str | None:
+    known = database.rows(f"SELECT name FROM sqlite_master WHERE name = '{_VERSION_TABLE}'")
+    return database.rows(f"SELECT revision FROM {_VERSION_TABLE}")[0][0] if known else None
 
 
 def _plan(folder: Path, current: str | None, dialect: str) -> Plan:

@@ -34,7 +34,7 @@ class Statement:
         """What each dialect's engine made of it."""
 
 
-class one_of(ColumnElement[bool]):
+class one_of(ColumnElement[bool]):  # noqa: N801 - written in statements like SQLAlchemy's functions
     """`column` is one of the values in the parameter `name`, a sequence of any length: one text for every length."""
 
     inherit_cache = False
@@ -87,7 +87,8 @@ class Transaction(Reader, Protocol):
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Have `call` called once the transaction is durable, on the event loop, before its caller goes on. Calls keep the
-        order of commits."""
+        order of commits.
+        """
         ...
 
 
@@ -107,7 +108,10 @@ class Database(Protocol):
         ...
 
     async def scan(self, work: Callable[[Reader], T]) -> T:
-        """Run `work` on one consistent view, off the event loop. Raises Unavailable where it exceeds the time limit."""
+        """Run `work` on one consistent view, off the event loop. Raises Unavailable where it exceeds the time limit.
+
+        What the statements of `work` may read is what was committed before the first of them.
+        """
         ...
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
@@ -115,6 +119,7 @@ class Database(Protocol):
 
         Transactions are serialised, and neighbours may share one fsync. An exception from `work` undoes that work alone
         and is raised here. `work` must not touch what lives on the event loop; `Transaction.after_commit` is for that.
-        Raises StorageFull or Unavailable where the engine failed; then nothing of `work` remains.
+        Raises StorageFull or Unavailable where the engine failed; then nothing of `work` remains. A caller that is cancelled
+        while it waits undoes nothing.
         """
         ...

@@ -6,23 +6,21 @@ connection that only it uses; scans run in a few threads, each with a connection
 """
 
 import asyncio
-import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import apsw
 import structlog
-from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.sql import visitors
 
-from rookery.infra.sql.port import Duplicate, Reader, Row, Statement, Transaction, Value, one_of
-from rookery.kernel.errors import RookeryError, StorageFull, Unavailable
+from rookery.infra.sql.port import Reader, Row, Statement, Transaction, Value
+from rookery.infra.sql.sqlite_errors import Translated, cannot_open, closed, failure
+from rookery.infra.sql.sqlite_statements import Connection, LimitedReader, SavepointTransaction
 
 T = TypeVar("T")
 
@@ -35,99 +33,13 @@ _MAX_BATCH = 512
 _CHECKPOINT_PAGES = 4_000
 """Pages in the WAL (16 MB) after which the writer copies them into the database."""
 
+_WAL_LIMIT = 64_000
+"""Pages in the WAL (256 MB) after which the writer waits for readers, so that it can begin the WAL anew."""
+
 _FOREIGN_POLL = 0.008
 """Seconds between looks for commits of other processes: one PRAGMA, about a microsecond."""
 
-_dialect: Any = sqlite_dialect.dialect(paramstyle="named")
 _log: Any = structlog.get_logger("rookery.sql")
-
-
-class _Compiled:
-    """A statement's text, the values that are part of it, and which parameters are lists."""
-
-    __slots__ = ("defaults", "lists", "text")
-
-    def __init__(self, statement: Statement) -> None:
-        made = cast(Any, statement.clause).compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
-        self.text = str(made)
-        self.defaults = {
-            name: bind.effective_value for name, bind in made.binds.items() if not bind.required
-        }
-        self.lists = tuple(
-            element.parameter.key for element in visitors.iterate(statement.clause) if isinstance(element, one_of)
-        )
-
-    def bind(self, params: dict[str, Any]) -> dict[str, Any]:
-        if self.defaults:
-            params = {**self.defaults, **params}
-        for name in self.lists:
-            params[name] = json.dumps(list(params[name]))
-        return params
-
-
-def _compiled(statement: Statement) -> _Compiled:
-    found: _Compiled | None = statement.compiled.get("sqlite")
-    if found is None:
-        found = statement.compiled["sqlite"] = _Compiled(statement)
-    return found
-
-
-class _Connection:
-    """A connection that runs statements. One thread at a time."""
-
-    def __init__(self, raw: apsw.Connection) -> None:
-        self.raw = raw
-
-    def one(self, statement: Statement, **params: Value) -> Row | None:
-        rows = self.all(statement, **params)
-        return rows[0] if rows else None
-
-    def all(self, statement: Statement, **params: Value) -> list[Row]:
-        compiled = _compiled(statement)
-        return cast("list[Row]", self.raw.execute(compiled.text, compiled.bind(params)).fetchall())
-
-
-class _LimitedReader(_Connection):
-    """A scan's view, until its deadline."""
-
-    def __init__(self, raw: apsw.Connection, deadline: float) -> None:
-        super().__init__(raw)
-        self._deadline = deadline
-
-    def all(self, statement: Statement, **params: Value) -> list[Row]:
-        if time.monotonic() > self._deadline:
-            raise apsw.InterruptError
-        return super().all(statement, **params)
-
-
-class _Transaction(_Connection):
-    """One caller's transaction, inside a savepoint of the batch."""
-
-    def __init__(self, raw: apsw.Connection) -> None:
-        super().__init__(raw)
-        self.calls: list[Callable[[], None]] = []
-
-    def run(self, statement: Statement, **params: Value) -> int:
-        compiled = _compiled(statement)
-        before = self.raw.total_changes()
-        try:
-            self.raw.execute(compiled.text, compiled.bind(params))
-        except apsw.ConstraintError as error:
-            raise Duplicate(str(error)) from error
-        return self.raw.total_changes() - before
-
-    def many(self, statement: Statement, rows: Iterable[dict[str, Value]]) -> None:
-        compiled = _compiled(statement)
-        bound: Iterable[dict[str, Any]] = rows
-        if compiled.defaults or compiled.lists:
-            bound = (compiled.bind(row) for row in rows)
-        try:
-            self.raw.executemany(compiled.text, cast(Any, bound))
-        except apsw.ConstraintError as error:
-            raise Duplicate(str(error)) from error
-
-    def after_commit(self, call: Callable[[], None]) -> None:
-        self.calls.append(call)
 
 
 class _Job:
@@ -156,7 +68,9 @@ class SqliteDatabase:
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
         """`scan_limit` is the time a read transaction may take, `busy_timeout` how long to wait for another process's write
-        (both s); `on_batch` is told the size of each group commit, on the event loop."""
+        (both s); `on_batch` is told the size of each group commit, on the event loop. Raises Unavailable or StorageFull where
+        the file can't be opened, or belongs to another program.
+        """
         self._path = path
         self._scan_limit = scan_limit
         self._busy_timeout = busy_timeout
@@ -168,10 +82,15 @@ class SqliteDatabase:
         self._foreign: list[Callable[[], None]] = []
         self._foreign_timer: asyncio.TimerHandle | None = None
         self._wal_pages = 0
+        self._insist_at = _WAL_LIMIT
+        self._distrusted = False
         self._closed = False
-        self._writer = self._connect()
-        self._reader = _Connection(self._connect(read_only=True))
-        self._data_version = self._pragma(self._reader.raw, "data_version")
+        try:
+            self._writer = self._connect()
+            self._reader = Connection(self._connect(read_only=True))
+            self._data_version = self._pragma(self._reader.raw, "data_version")
+        except apsw.Error as error:
+            raise cannot_open(path, error) from error
         self._thread = threading.Thread(target=self._write_loop, name="rookery-writer", daemon=True)
 
     def start(self) -> None:
@@ -188,46 +107,52 @@ class SqliteDatabase:
             self._foreign_timer.cancel()
         self._jobs.put(None)
         if self._thread.is_alive():
+            # The last batch's callbacks run before this returns: the thread posted them before it ended.
             await asyncio.to_thread(self._thread.join)
-            await asyncio.sleep(0)  # lets the last batch's callbacks, which the thread posted before it ended, run
-        self._scanners.shutdown()
+        await asyncio.to_thread(self._scanners.shutdown)
         self._reader.raw.close()
         with suppress(apsw.Error):
+            # Without waiting for other processes: what can't be copied now, they or the next start will copy.
+            self._writer.set_busy_timeout(0)
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer.close()
 
     # --- reading
 
     async def one(self, statement: Statement, **params: Value) -> Row | None:
-        with _translated():
+        with Translated():
             return self._reader.one(statement, **params)
 
     async def all(self, statement: Statement, **params: Value) -> list[Row]:
-        with _translated():
+        with Translated():
             return self._reader.all(statement, **params)
 
     async def scan(self, work: Callable[[Reader], T]) -> T:
+        if self._closed:
+            raise closed()
         return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, work)
 
     def _scan(self, work: Callable[[Reader], T]) -> T:
-        raw: apsw.Connection | None = getattr(self._scan_connections, "raw", None)
-        if raw is None:
-            raw = self._scan_connections.raw = self._connect(read_only=True)
         deadline = time.monotonic() + self._scan_limit
-        raw.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-        with _translated():
+        with Translated():
+            raw: apsw.Connection | None = getattr(self._scan_connections, "raw", None)
+            if raw is None:
+                raw = self._scan_connections.raw = self._connect(read_only=True)
             raw.execute("BEGIN")
+            raw.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             try:
-                return work(_LimitedReader(raw, deadline))
+                return work(LimitedReader(raw, deadline))
             finally:
                 raw.set_progress_handler(None)
-                raw.execute("COMMIT")
+                # A failure of the engine has ended the transaction already.
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
 
     # --- writing
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         if self._closed:
-            raise Unavailable("the store is closed")
+            raise closed()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Job(work, future))
         return await future
@@ -251,36 +176,41 @@ class SqliteDatabase:
             if batch:
                 self._commit(batch)
                 assert self._loop is not None
-                self._loop.call_soon_threadsafe(self._settle, batch)
+                with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                    self._loop.call_soon_threadsafe(self._settle, batch)
             if self._wal_pages > _CHECKPOINT_PAGES:
                 self._checkpoint()
 
     def _commit(self, batch: list[_Job]) -> None:
-        raw = self._writer
         try:
+            if self._distrusted:
+                self._reopen()
+            raw = self._writer
             raw.execute("BEGIN IMMEDIATE")
             for job in batch:
                 self._run(raw, job)
             raw.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - whatever it is, every caller must hear of it
+        except BaseException as error:
             self._undo(error)
-            failure = _translate(error)
             for job in batch:
                 # What already failed by itself keeps its own reason.
-                job.error = job.error or failure
+                if job.error is None:
+                    job.error = failure(error)
                 job.calls = []
 
     def _run(self, raw: apsw.Connection, job: _Job) -> None:
         raw.execute("SAVEPOINT job")
-        tx = _Transaction(raw)
+        tx = SavepointTransaction(raw)
         try:
             job.result = job.work(tx)
             job.calls = tx.calls
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
-            raise
-        except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-            raw.execute("ROLLBACK TO job")
-            job.error = error
+        except BaseException as error:
+            if tx.broken is None:
+                job.error = error
+                raw.execute("ROLLBACK TO job")
+        if tx.broken is not None:
+            # Even where `work` has caught it: the batch is gone.
+            raise tx.broken
         raw.execute("RELEASE job")
 
     def _undo(self, error: BaseException) -> None:
@@ -288,36 +218,49 @@ class SqliteDatabase:
         with suppress(apsw.Error):
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
-        if isinstance(error, apsw.IOError):
-            # After a failed fsync the pages in the kernel may be lost: only a new handle, which reads the file again, is trusted.
-            with suppress(apsw.Error):
-                self._writer.close(True)
-            with suppress(apsw.Error):
-                self._writer = self._connect()
+        # After a failed fsync the pages in the kernel may be lost: only a new handle, which reads the file again, is trusted.
+        self._distrusted = self._distrusted or isinstance(error, apsw.IOError)
+
+    def _reopen(self) -> None:
+        """Raises where the store is still away; the next batch tries again."""
+        with suppress(apsw.Error):
+            self._writer.close(True)
+        self._writer = self._connect()
+        self._distrusted = False
 
     def _settle(self, batch: list[_Job]) -> None:
         """On the event loop: what callers wanted done after the commit, then the callers, in the order of the commits."""
         if self._on_batch is not None:
-            self._on_batch(len(batch))
+            size = len(batch)
+            _call(lambda on_batch=self._on_batch: on_batch(size))
         for job in batch:
             for call in job.calls:
-                try:
-                    call()
-                except Exception:
-                    _log.exception("a callback after commit failed")
-            if job.future.cancelled():
-                continue
-            if job.error is not None:
-                job.future.set_exception(job.error)
-            else:
+                _call(call)
+            if job.future.done():
+                continue  # its caller was cancelled
+            if job.error is None:
                 job.future.set_result(job.result)
+            elif isinstance(job.error, StopIteration):
+                # A future refuses it, as it would look like the end of the coroutine that awaits.
+                job.future.set_exception(RuntimeError("a transaction raised StopIteration"))
+            else:
+                job.future.set_exception(job.error)
 
     def _checkpoint(self) -> None:
-        self._wal_pages = 0
+        pages, self._wal_pages = self._wal_pages, 0
+        insist = pages > self._insist_at
         try:
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            # Readers that overlap without a gap keep a passive checkpoint from ever beginning the WAL anew.
+            self._writer.wal_checkpoint(
+                mode=apsw.SQLITE_CHECKPOINT_TRUNCATE if insist else apsw.SQLITE_CHECKPOINT_PASSIVE
+            )
+            if insist:
+                self._insist_at = _WAL_LIMIT
         except apsw.Error as error:
-            _log.warning("checkpoint failed", error=repr(error))
+            if insist:
+                # Some other process reads on and on: writers must not wait for it at every commit.
+                self._insist_at = 2 * pages
+            _log.warning("checkpoint failed", error=repr(error), wal_pages=pages)
 
     # --- other processes
 
@@ -330,23 +273,39 @@ class SqliteDatabase:
     def _poll_foreign(self) -> None:
         if self._closed:
             return
-        version = self._pragma(self._reader.raw, "data_version")
+        self._foreign_timer = asyncio.get_running_loop().call_later(_FOREIGN_POLL, self._poll_foreign)
+        try:
+            version = self._pragma(self._reader.raw, "data_version")
+        except apsw.Error:
+            return  # the store is away, as every read says; this look is repeated anyway
         if version != self._data_version:
             self._data_version = version
             for call in self._foreign:
-                call()
-        self._foreign_timer = asyncio.get_running_loop().call_later(_FOREIGN_POLL, self._poll_foreign)
+                _call(call)
 
     # --- set-up
 
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """A transaction around `rows` and `script`, which no other process's write can come between. Before `start`."""
+        with Translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with Translated():
+                self._writer.execute("COMMIT")
+        finally:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+
     def script(self, text: str) -> None:
         """Run statements in one transaction. For migrations, before `start`."""
-        with _translated(), self._writer:
+        with Translated(), self._writer:
             self._writer.execute(text)
 
     def rows(self, text: str) -> list[Row]:
         """The rows of a query as text. For migrations and diagnosis, before `start`."""
-        with _translated():
+        with Translated():
             return cast("list[Row]", self._writer.execute(text).fetchall())
 
     def _connect(self, *, read_only: bool = False) -> apsw.Connection:
@@ -362,9 +321,17 @@ class SqliteDatabase:
         return raw
 
     def _prepare(self, raw: apsw.Connection) -> None:
+        if raw.readonly("main"):
+            # SQLite opens what it may not write for reading, and says nothing.
+            raise apsw.ReadOnlyError("attempt to write a readonly database")
+        # In this order: another process that sets the file up at this moment puts its mark there before its first table.
+        empty = self._pragma(raw, "schema_version") == 0
+        mark = self._pragma(raw, "application_id")
+        if mark != APPLICATION_ID and not (mark == 0 and empty):
+            raise apsw.NotADBError("it belongs to another program")
         raw.execute("PRAGMA journal_mode=WAL")
         raw.execute("PRAGMA synchronous=FULL")
-        if self._pragma(raw, "application_id") == 0:
+        if mark == 0:
             raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
 
         def note_pages(_connection: apsw.Connection, _name: str, pages: int) -> int:
@@ -378,30 +345,12 @@ class SqliteDatabase:
         return cast(int, raw.pragma(name))
 
 
-class _translated:
-    """Turns the driver's errors into Rookery's."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, apsw.Error):
-            raise _translate(error) from error
-
-
-def _translate(error: BaseException) -> BaseException:
-    if isinstance(error, RookeryError) or not isinstance(error, apsw.Error):
-        return error
-    if isinstance(error, apsw.FullError):
-        return StorageFull("the disk is full; nothing was written")
-    if isinstance(error, apsw.InterruptError):
-        return Unavailable("reading took too long; try again", code="timeout", retry_after=1)
-    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return Unavailable("the store is busy; try again", code="busy", retry_after=1)
-    if isinstance(error, (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.CorruptError, apsw.NotADBError)):
-        _log.error("the store failed", error=repr(error))
-        return Unavailable("the store failed; nothing was written", code="storage_failed", retry_after=5)
-    return error
+def _call(call: Callable[[], None]) -> None:
+    """Call back; whoever fails must not keep others from hearing."""
+    try:
+        call()
+    except Exception:
+        _log.exception("a callback of the store failed")
 
 
 def engine_version() -> str:

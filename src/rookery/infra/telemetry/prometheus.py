@@ -65,17 +65,17 @@ class _Watcher(Collector):
         return ()
 
 
-def counter(name: str, help: str, label: str, values: Mapping[str, float]) -> Metric:
+def counter(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:
     """A counter kept elsewhere, with one label."""
-    family = CounterMetricFamily(name, help, labels=[label])
+    family = CounterMetricFamily(name, meaning, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family
 
 
-def gauge(name: str, help: str, label: str, values: Mapping[str, float]) -> Metric:
+def gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:
     """A gauge kept elsewhere, with one label."""
-    family = GaugeMetricFamily(name, help, labels=[label])
+    family = GaugeMetricFamily(name, meaning, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family

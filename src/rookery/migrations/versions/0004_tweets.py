@@ -104,6 +104,4 @@ def upgrade() -> None:
 
 def _partial(name: str, column: str, where: str) -> None:
     condition = sa.text(where)
-    op.create_index(
-        name, "tweets_tweets", [column, "id"], sqlite_where=condition, postgresql_where=condition
-    )
+    op.create_index(name, "tweets_tweets", [column, "id"], sqlite_where=condition, postgresql_where=condition)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import GUEST, Viewer, account_visible
@@ -24,7 +23,6 @@ class GraphService:
         *,
         store: GraphStore,
         users: Users,
-        clock: Clock,
         fame_threshold: int | None,
         cached_viewers: int = 50_000,
         cached_ids: int = 16_000_000,

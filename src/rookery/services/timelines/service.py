@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import structlog
 
 from rookery.infra.events.port import EventLog
@@ -20,8 +21,8 @@ from rookery.kernel.visibility import Place, Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Item
 from rookery.services.timelines.rules import once_window, reason
-from rookery.services.timelines.sources import CachedSource, Found, ascending, pack
-from rookery.services.timelines.store import Cached, Owner, TimelineStore, author_list
+from rookery.services.timelines.sources import CachedSource, Found, actors_of
+from rookery.services.timelines.store import Cached, Ids, Owner, TimelineStore, author_list
 from rookery.services.tweets.contract import Entry, TweetReads
 
 GROUP = "timelines"
@@ -117,7 +118,7 @@ class TimelineService:
     async def sample(self, count: int, seed: int) -> list[int]:
         """Up to `count` of those who have a cached home timeline, at random."""
         owners = sorted(owner for owner in await self._store.owners() if owner > 0)
-        return random.Random(seed).sample(owners, min(count, len(owners)))
+        return random.Random(seed).sample(owners, min(count, len(owners)))  # noqa: S311 - a sample, no secret
 
     async def differences(self, user_ids: Sequence[int]) -> list[str]:
         """Compare the first 100 entries of home timelines with the truth; what differs, in sentences."""
@@ -155,18 +156,17 @@ class TimelineService:
     async def _rebuild(self, viewer: Viewer) -> Cached:
         intervals = await self._graph.fame([viewer.id]) if self._policy.push_to_famous else ()
         privileged = any(interval.to_id is None for interval in intervals)
-        actors = ascending([*viewer.following, viewer.id])
         while True:
-            await self._build(viewer.id, viewer.version, actors, privileged)
+            await self._build(viewer.id, viewer.version, actors_of(viewer), privileged)
             built = await self._store.read(viewer.id)
             if built is not None and built.version == viewer.version:
                 return built
             # Dropped, or begun again for newer edges, while it was built.
             newest = await self._graph.viewer(viewer.id)
             if newest.version != viewer.version:
-                viewer, actors = newest, ascending([*newest.following, newest.id])
+                viewer = newest
 
-    async def _build(self, owner: Owner, version: int, actors: Any, privileged: bool) -> None:
+    async def _build(self, owner: Owner, version: int, actors: Ids, privileged: bool) -> None:
         """Build a timeline from the truth; concurrent readers share the work."""
         task = self._rebuilding.get(owner)
         if task is None:
@@ -176,10 +176,10 @@ class TimelineService:
         # A reader that goes away must not take the others' work along.
         await asyncio.shield(task)
 
-    async def _pull_into(self, owner: Owner, version: int, actors: Any, privileged: bool) -> None:
+    async def _pull_into(self, owner: Owner, version: int, actors: Ids, privileged: bool) -> None:
         await self._store.begin(owner, version, actors, privileged=privileged)
         try:
-            pulled = Found.unpack(await self._tweets.candidates(pack(actors), Page(self._policy.entries)))
+            pulled = Found.unpack(await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries)))
         except BaseException:
             await self._store.drop([owner])
             raise
@@ -208,20 +208,20 @@ class TimelineService:
         owner = author_list(author_id)
         self._visits[owner] = self._clock.now()
         while (found := await self._store.read(owner)) is None:
-            await self._build(owner, 0, ascending([author_id]), True)
+            await self._build(owner, 0, np.array([author_id], np.int64), True)
         return found
 
     # --- reading a page
 
     async def _read(self, viewer: Viewer, page: Page, source: CachedSource | None) -> Slice[Item]:
         """The page, from `source` as far as it reaches and from the truth beyond."""
-        actors = pack(ascending([*viewer.following, viewer.id]))
+        actors = actors_of(viewer).tobytes()
         if page.upwards and source is not None and page.after is not None and page.after < source.floor:
             source = None  # an upwards page would cross from the truth into the cache: the truth has all of it
         cursor = page.after if page.after is not None else MAX_ID if page.before is None else page.before
         kept: list[Item] = []
         looked = 0
-        want = page.limit + page.limit // 2 + 4
+        want = page.limit + 3  # one more than the page tells whether there is a next; most readers hide little
         while len(kept) <= page.limit:
             found = await self._next(source, actors, cursor, want, upwards=page.upwards)
             if found.count:
@@ -235,7 +235,7 @@ class TimelineService:
                 break
             if looked >= _MOST_CANDIDATES and len(kept) <= page.limit:
                 return _short(kept, page, cursor)
-            want = max(want, 100)
+            want = max(20, 2 * (page.limit + 1 - len(kept)))
         return slice_of(kept, page, lambda item: item.entry.id)
 
     async def _next(
@@ -278,5 +278,3 @@ def _short(kept: list[Item], page: Page, cursor: int) -> Slice[Item]:
     if page.upwards:
         return Slice(kept[::-1], next=kept[0].entry.id if kept else cursor + 1, prev=cursor)
     return Slice(kept, next=cursor, prev=kept[0].entry.id if kept else None)
-
-

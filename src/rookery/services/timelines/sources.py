@@ -1,10 +1,11 @@
 """Where candidates come from, as arrays: packed answers of the truth, and cached timelines merged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
+from rookery.kernel.visibility import Viewer
 from rookery.services.timelines.store import Cached, Ids
 from rookery.services.tweets.contract import Candidates
 
@@ -59,9 +60,7 @@ class CachedSource:
                 tweets.append(part.tweet_ids[start:end])
         found_ids, found_tweets = _merge(ids, tweets)
         more = len(found_ids) >= count
-        return Found(
-            found_ids[: -count - 1 : -1], found_tweets[: -count - 1 : -1], not more and self.floor == 0
-        )
+        return Found(found_ids[: -count - 1 : -1], found_tweets[: -count - 1 : -1], not more and self.floor == 0)
 
     def above(self, cursor: int, count: int) -> Found:
         """Up to `count` candidates with id > cursor, which is at least `floor` - 1, oldest first."""
@@ -84,11 +83,6 @@ def _merge(ids: Sequence[Ids], tweets: Sequence[Ids]) -> tuple[Ids, Ids]:
     return merged, np.concatenate(tweets)[first]
 
 
-def ascending(ids: Iterable[int]) -> Ids:
-    """Ids as a sorted array, each once."""
-    return np.unique(np.fromiter(ids, np.int64))
-
-
-def pack(ids: Ids) -> bytes:
-    """Ids as int64 in this machine's byte order (little endian on all that Rookery runs on)."""
-    return ids.tobytes()
+def actors_of(viewer: Viewer) -> Ids:
+    """Those whose entries stand in the viewer's home timeline: followees, and the viewer."""
+    return np.append(np.frombuffer(viewer.following.pack(), np.int64), viewer.id)

@@ -63,7 +63,8 @@ class TimelineStore(Protocol):
 
     async def fill(self, owner: Owner, version: int, entry_ids: Ids, tweet_ids: Ids, floor: int) -> None:
         """Add what the truth held (ascending) to what was delivered since `begin`, and make it readable. Does nothing where
-        the timeline was dropped or begun again with another version meanwhile."""
+        the timeline was dropped or begun again with another version meanwhile.
+        """
         ...
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> int:

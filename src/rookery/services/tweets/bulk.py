@@ -40,7 +40,8 @@ class Done(msgspec.Struct, Generic[T], frozen=True):
 
 def slot_of(*parts: str | int) -> int:
     """A stable place within a millisecond: the same for the same entry on every machine. The last bit is free, so that tweets
-    take even places and retweets odd ones, and no tweet shares an id with a retweet."""
+    take even places and retweets odd ones, and no tweet shares an id with a retweet.
+    """
     return zlib.crc32("\0".join(map(str, parts)).encode()) << 1
 
 
@@ -54,9 +55,7 @@ def add_tweets(
         name = (tweet.source, tweet.external_id)
         if name not in known and name not in fresh:
             fresh[name] = tweet
-    ids = _allocate(
-        tx, ((name, tweet.created_at, slot_of(*name)) for name, tweet in fresh.items())
-    )
+    ids = _allocate(tx, ((name, tweet.created_at, slot_of(*name)) for name, tweet in fresh.items()))
     new = {ids[name]: tweet for name, tweet in fresh.items()}
     replies = _settle_replies(new, known, ids)
     tx.many(s.ADD_TWEET, (tweet.columns for tweet in new.values()))
@@ -65,21 +64,15 @@ def add_tweets(
     touched = _count(tx, "replies", replies)
     entries = [(id, id, _int(tweet.columns["author_id"])) for id, tweet in new.items()]
     _announce(tx, outbox, entries, touched, batch_id)
-    answer: list[int | None] = []
-    for tweet in tweets:
-        # The first of a batch that names one tweet twice gets the id; the second was there already.
-        answer.append(ids.pop((tweet.source, tweet.external_id), None))
-    return Done(answer, touched)
+    # The first of a batch that names one tweet twice gets the id; the second was there already.
+    return Done([ids.pop((tweet.source, tweet.external_id), None) for tweet in tweets], touched)
 
 
 def add_retweets(
     tx: Transaction, outbox: Outbox, retweets: Sequence[ImportedEntry], batch_id: Callable[[], int]
 ) -> Done[int]:
     """Add those that are not there yet; how many."""
-    added = [
-        (id, entry)
-        for entry, id in _add_pairs(tx, retweets, s.FIND_RETWEET, s.ADD_RETWEET, with_moment=True)
-    ]
+    added = [(id, entry) for entry, id in _add_pairs(tx, retweets, s.FIND_RETWEET, s.ADD_RETWEET, with_moment=True)]
     touched = _count(tx, "retweets", Counter(entry.tweet_id for _, entry in added))
     _announce(tx, outbox, [(id, entry.tweet_id, entry.user_id) for id, entry in added], touched, batch_id)
     return Done(len(added), touched)
@@ -113,9 +106,7 @@ def _known(reader: Reader, tweets: Sequence[OldTweet]) -> dict[tuple[str, str], 
     }
 
 
-def _allocate(
-    reader: Reader, wanted: Iterable[tuple[tuple[str, str], Millis, int]]
-) -> dict[tuple[str, str], int]:
+def _allocate(reader: Reader, wanted: Iterable[tuple[tuple[str, str], Millis, int]]) -> dict[tuple[str, str], int]:
     """An id for each new tweet; where one is taken, the next place of the same millisecond is tried."""
     ids: dict[tuple[str, str], int] = {}
     waiting = list(wanted)

@@ -285,7 +285,8 @@ class TweetIngestion(Protocol):
     @rpc(idempotent=True, timeout=60)
     async def import_tweets(self, tweets: Sequence[ImportedTweet]) -> list[int | None]:
         """Add old tweets in bulk, longer ones than 280 too: the new id of each, or None for one that was there already.
-        `imported_ids` finds those."""
+        `imported_ids` finds those.
+        """
         ...
 
     @rpc(idempotent=True, timeout=60)
@@ -325,12 +326,13 @@ class TweetReads(Protocol):
     @rpc(idempotent=True, timeout=5)
     async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
         """The entries by any of `actor_ids` (packed int64), whatever the viewer: up to `page.limit` (not bounded by 100),
-        the newest below `page.before`, or the oldest above `page.after`. Cost grows with the actors, not with their tweets."""
+        the newest below `page.before`, or the oldest above `page.after`. Cost grows with the actors, not with their tweets.
+        """
         ...
 
     @rpc(idempotent=True)
     async def retweets_of(self, tweet_id: int, actor_ids: bytes, after: int, before: int) -> Candidates:
-        """The retweets of a tweet by any of `actor_ids` (packed, sorted) with an id between `after` and `before`, both exclusive."""
+        """The retweets of a tweet by any of `actor_ids` (packed) with an id between `after` and `before`, both exclusive."""
         ...
 
     @rpc(idempotent=True)
@@ -343,7 +345,8 @@ class TweetReads(Protocol):
         self, user_id: int, viewer_id: int, page: Page, *, replies: bool = True, media: bool = False
     ) -> Slice[Entry]:
         """A user timeline: the user's tweets and retweets, newest first; `replies=False` leaves answers to others out,
-        `media=True` keeps tweets with an attachment only. Raises NotFound for one who is inactive or blocks or is blocked."""
+        `media=True` keeps tweets with an attachment only. Raises NotFound for one who is inactive or blocks or is blocked.
+        """
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))

@@ -96,4 +96,3 @@ def checked_key(key: str) -> None:
             limit=MAX_KEY,
             code="invalid_idempotency_key",
         )
-

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, func, literal, select, union_all, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, func, literal, select, union_all, update
 
 from rookery.infra.sql.port import Statement, insert, one_of
 from rookery.services.tweets.tables import AUTHORS, BOOKMARKS, COUNTS, FAVORITES, KEYS, RETWEETS, TWEETS
@@ -46,8 +46,10 @@ TWEETS_BY_ID = Statement(
 RETWEETS_BY_ID = Statement(select(_r.id, _r.tweet_id, _r.user_id).where(one_of(_r.id, "ids")))
 
 
-def _marks(table: Table, kind: int, name: str) -> Select[Any]:
-    return select(table.c.tweet_id, literal(kind)).where(table.c.user_id == bindparam("user_id"), one_of(table.c.tweet_id, name))
+def _marks(table: Table, kind: int, name: str) -> Any:
+    return select(table.c.tweet_id, literal(kind)).where(
+        table.c.user_id == bindparam("user_id"), one_of(table.c.tweet_id, name)
+    )
 
 
 FAVORITED, RETWEETED, BOOKMARKED = 1, 2, 4
@@ -62,7 +64,9 @@ MARKS = Statement(
 # --- pages: rows below `before` newest first, or above `after` oldest first
 
 
-def _pages(columns: tuple[Any, ...], id: ColumnElement[int], *where: ColumnElement[bool]) -> tuple[Statement, Statement]:
+def _pages(
+    columns: tuple[Any, ...], id: ColumnElement[int], *where: ColumnElement[bool]
+) -> tuple[Statement, Statement]:
     query = select(*columns).where(*where).limit(bindparam("limit"))
     return (
         Statement(query.where(id < bindparam("cursor")).order_by(id.desc())),
@@ -82,14 +86,15 @@ BOOKMARKS_OF = _pages((_b.id, _b.tweet_id), _b.id, _b.user_id == bindparam("key"
 def _entries(upwards: bool) -> Statement:
     """The tweets and retweets of one actor, merged by id: (entry, tweet)."""
 
-    def part(id: ColumnElement[int], tweet: ColumnElement[int], *where: ColumnElement[bool]) -> Select[Any]:
-        cursor = bindparam("cursor")
+    def part(id: ColumnElement[int], tweet: ColumnElement[int], *where: ColumnElement[bool]) -> Any:
+        cursor: Any = bindparam("cursor")
         found = select(id.label("entry"), tweet.label("tweet")).where(*where, id > cursor if upwards else id < cursor)
         rows = found.order_by(id if upwards else id.desc()).limit(bindparam("limit")).subquery()
         return select(rows.c.entry, rows.c.tweet)
 
     both = union_all(
-        part(_t.id, _t.id, _t.author_id == bindparam("key"), _standing), part(_r.id, _r.tweet_id, _r.user_id == bindparam("key"))
+        part(_t.id, _t.id, _t.author_id == bindparam("key"), _standing),
+        part(_r.id, _r.tweet_id, _r.user_id == bindparam("key")),
     ).subquery()
     order = both.c.entry if upwards else both.c.entry.desc()
     return Statement(select(both.c.entry, both.c.tweet).order_by(order).limit(bindparam("limit")))
@@ -98,7 +103,9 @@ def _entries(upwards: bool) -> Statement:
 ENTRIES = (_entries(False), _entries(True))
 
 
-def _between(key: ColumnElement[int], id: ColumnElement[int], *columns: Any, where: tuple[Any, ...] = ()) -> tuple[Statement, Statement]:
+def _between(
+    key: ColumnElement[int], id: ColumnElement[int], *columns: Any, where: tuple[Any, ...] = ()
+) -> tuple[Statement, Statement]:
     query = select(id, *columns).where(key == bindparam("actor"), id > bindparam("low"), id < bindparam("high"), *where)
     query = query.limit(bindparam("limit"))
     return Statement(query.order_by(id.desc())), Statement(query.order_by(id))
@@ -124,28 +131,40 @@ RETWEETS_OF_BY = Statement(
     )
     .order_by(_r.id + 0)
 )
+MAX_ANCESTORS = 100
+_chain = (
+    select(_t.id, _t.reply_to, literal(1).label("depth")).where(_t.id == bindparam("id")).cte("chain", recursive=True)
+)
+_chain = _chain.union_all(
+    select(_t.id, _t.reply_to, _chain.c.depth + 1).where(_t.id == _chain.c.reply_to, _chain.c.depth < MAX_ANCESTORS)
+)
+ANCESTORS = Statement(select(_chain.c.id).order_by(_chain.c.depth))
 HAS_REPLIES = Statement(select(_t.id).where(_t.reply_to == bindparam("id"), _standing).limit(1))
 AUTHORS_BY_ID = Statement(select(_a.user_id, _a.tweets).where(one_of(_a.user_id, "ids")))
 
 # --- posting and deleting
 
-_columns = [
-    c.name for c in TWEETS.columns if c.name not in ("edited_at", "deleted_at", "version")
-]
-_add_tweet = insert(TWEETS).values({**{name: bindparam(name) for name in _columns}, "version": 1})
+_columns = [c.name for c in TWEETS.columns if c.name not in ("edited_at", "deleted_at", "version")]
+_new_tweet: dict[str, Any] = {name: bindparam(name) for name in _columns}
+_add_tweet = insert(TWEETS).values({**_new_tweet, "version": 1})
 ADD_TWEET = Statement(_add_tweet)
 ENTOMB = Statement(
     update(TWEETS)
     .where(_t.id == bindparam("tweet_id"), _standing)
     .values(
-        content="", entities=None, media_url=None, lang=None, type="text", deleted_at=bindparam("at"), version=_t.version + 1
+        content="",
+        entities=None,
+        media_url=None,
+        lang=None,
+        type="text",
+        deleted_at=bindparam("at"),
+        version=_t.version + 1,
     )
 )
 STATE_OF = Statement(select(_t.author_id, _t.deleted_at).where(_t.id == bindparam("id")))
 
-_count = insert(COUNTS).values(
-    {name: bindparam(name) for name in ("tweet_id", "replies", "retweets", "quotes", "favorites")} | {"version": 1}
-)
+_numbers: dict[str, Any] = {n: bindparam(n) for n in ("tweet_id", "replies", "retweets", "quotes", "favorites")}
+_count = insert(COUNTS).values({**_numbers, "version": 1})
 COUNT = Statement(
     _count.on_conflict_do_update(
         index_elements=["tweet_id"],
@@ -168,7 +187,9 @@ COUNT_AUTHOR = Statement(
 # --- retweets, favorites, bookmarks
 
 ADD_RETWEET = Statement(
-    insert(RETWEETS).values({n: bindparam(n) for n in ("id", "user_id", "tweet_id", "created_at")}).on_conflict_do_nothing()
+    insert(RETWEETS)
+    .values({n: bindparam(n) for n in ("id", "user_id", "tweet_id", "created_at")})
+    .on_conflict_do_nothing()
 )
 ADD_FAVORITE = Statement(
     insert(FAVORITES).values({n: bindparam(n) for n in ("id", "user_id", "tweet_id")}).on_conflict_do_nothing()

@@ -157,6 +157,10 @@ class TweetStore:
         )
         return [row[0] for row in found]
 
+    async def ancestors(self, tweet_id: int) -> list[int]:
+        """The chain of tweets answered from `tweet_id` (the first) upwards, at most `statements.MAX_ANCESTORS`."""
+        return [row[0] for row in await self._database.all(s.ANCESTORS, id=tweet_id)]
+
     async def has_replies(self, tweet_id: int) -> bool:
         """Whether a standing tweet answers this one."""
         return await self._database.one(s.HAS_REPLIES, id=tweet_id) is not None

@@ -1,0 +1,210 @@
+"""Tweet Ingestion: writing.
+
+What other services know (accounts, edges) is asked before the transaction; what can race within the tweets' own data (a parent
+that is deleted meanwhile, a second favorite, a repeated key) is decided inside it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from rookery.kernel.clock import Clock
+from rookery.kernel.errors import Forbidden
+from rookery.kernel.ids import IdGenerator
+from rookery.kernel.idset import EMPTY
+from rookery.kernel.visibility import Place, Viewer, public, visible
+from rookery.services.graph.contract import Graph
+from rookery.services.tweets import importing, rules
+from rookery.services.tweets.contract import IdempotencyKey, ImportedEntry, ImportedTweet, NewTweet, Tweet
+from rookery.services.tweets.reads import ReadService
+from rookery.services.tweets.records import TweetRecord
+from rookery.services.tweets.store import Mark, PostKey, TweetStore, not_found
+from rookery.services.users.contract import User, Users
+
+_CHUNK = 500
+"""Imported tweets that are read in one go, away from the event loop."""
+
+_POST = "tweets.post"
+
+
+class IngestionService:
+    """The rules of posting. Implements `contract.TweetIngestion`."""
+
+    def __init__(
+        self,
+        *,
+        store: TweetStore,
+        reads: ReadService,
+        users: Users,
+        graph: Graph,
+        ids: IdGenerator,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._reads = reads
+        self._users = users
+        self._graph = graph
+        self._ids = ids
+        self._clock = clock
+
+    # --- posting
+
+    async def post(self, author_id: int, new: NewTweet, key: IdempotencyKey | None = None) -> Tweet:
+        author = await self._actor(author_id)
+        now = self._clock.now()
+        post_key = None
+        if key is not None:
+            rules.checked_key(key.key)
+            post_key = PostKey(author_id, _POST, key.key, key.body_hash)
+            # A repeat answers as it did, though what it answered or quoted may be gone by now.
+            if (posted := await self._store.posted_with(post_key, now)) is not None:
+                return await self._show(posted, author_id)
+        content, found = rules.checked(new)
+        handles = importing.handles_in([(content, found)])
+        people: Mapping[str, User] = await self._users.by_handles(handles) if handles else {}
+        parent, quoted = await self._parents(author_id, new)
+        draft = TweetRecord(
+            id=0,
+            author_id=author_id,
+            content=content,
+            visibility=new.visibility,
+            type=rules.type_of(new.media_url, found),
+            created_at=now,
+            version=1,
+            lang=new.lang,
+            media_url=new.media_url,
+            reply_to=new.reply_to,
+            reply_to_user_id=None if parent is None else parent.author_id,
+            root_id=None if parent is None else parent.root,
+            quote_of=new.quote_of,
+            quoted_user_id=None if quoted is None else quoted.author_id,
+            entities=found,
+            mentions=importing.mentions_of(found, people),
+            counted=public(new.visibility, author),
+        )
+        return await self._show(await self._store.post(draft, self._ids.next, post_key), author_id)
+
+    async def delete(self, author_id: int, tweet_id: int) -> None:
+        await self._actor(author_id)
+        record = (await self._reads.records([tweet_id])).get(tweet_id)
+        if record is None or record.author_id != author_id:
+            await self._target(author_id, tweet_id)
+        await self._store.delete(author_id, tweet_id, self._clock.now())
+
+    async def _parents(self, author_id: int, new: NewTweet) -> tuple[TweetRecord | None, TweetRecord | None]:
+        """The tweets answered and quoted. Raises NotFound naming the field, Forbidden("blocked")."""
+        wanted = [id for id in (new.reply_to, new.quote_of) if id is not None]
+        if not wanted:
+            return None, None
+        records = await self._reads.records(wanted)
+        accounts = await self._users.get(list({record.author_id for record in records.values()}))
+        viewer = await self._graph.viewer(author_id)
+        # What only a block hides is refused as blocked; who is blocked finds the tweet by other ways, and wants to know why.
+        unblocked = msgspec.structs.replace(viewer, blocking=EMPTY, blocked_by=EMPTY)
+        for field, id in (("reply_to", new.reply_to), ("quote_of", new.quote_of)):
+            if id is None:
+                continue
+            record = records.get(id)
+            author = None if record is None else accounts.get(record.author_id)
+            if record is None or author is None or not visible(unblocked, record, author, Place.DIRECT):
+                raise not_found(field)
+            _refuse_blocked(viewer, author.id)
+        parent = None if new.reply_to is None else records[new.reply_to]
+        if parent is not None and (root := (await self._reads.records([parent.root])).get(parent.root)) is not None:
+            _refuse_blocked(viewer, root.author_id)
+        return parent, None if new.quote_of is None else records[new.quote_of]
+
+    # --- retweets, favorites, bookmarks
+
+    async def retweet(self, user_id: int, tweet_id: int) -> Tweet:
+        await self._actor(user_id)
+        record, author = await self._target(user_id, tweet_id)
+        if not public(record.visibility, author):
+            raise Forbidden("only tweets for everybody can be retweeted", code="not_retweetable")
+        return await self._mark(Mark.RETWEET, user_id, tweet_id)
+
+    async def unretweet(self, user_id: int, tweet_id: int) -> Tweet:
+        return await self._unmark(Mark.RETWEET, user_id, tweet_id)
+
+    async def favorite(self, user_id: int, tweet_id: int) -> Tweet:
+        await self._actor(user_id)
+        await self._target(user_id, tweet_id)
+        return await self._mark(Mark.FAVORITE, user_id, tweet_id)
+
+    async def unfavorite(self, user_id: int, tweet_id: int) -> Tweet:
+        return await self._unmark(Mark.FAVORITE, user_id, tweet_id)
+
+    async def bookmark(self, user_id: int, tweet_id: int) -> Tweet:
+        await self._actor(user_id)
+        await self._target(user_id, tweet_id)
+        return await self._mark(Mark.BOOKMARK, user_id, tweet_id)
+
+    async def unbookmark(self, user_id: int, tweet_id: int) -> Tweet:
+        return await self._unmark(Mark.BOOKMARK, user_id, tweet_id)
+
+    async def _mark(self, mark: Mark, user_id: int, tweet_id: int) -> Tweet:
+        await self._store.mark(mark, user_id, tweet_id, self._ids.next, self._clock.now())
+        return await self._show(tweet_id, user_id)
+
+    async def _unmark(self, mark: Mark, user_id: int, tweet_id: int) -> Tweet:
+        """One may take back what one did with a tweet that one no longer sees; the answer is NotFound then, all the same."""
+        await self._actor(user_id)
+        await self._store.unmark(mark, user_id, tweet_id)
+        return await self._show(tweet_id, user_id)
+
+    # --- imports
+
+    async def import_tweets(self, tweets: Sequence[ImportedTweet]) -> list[int | None]:
+        """One transaction. Raises NotFound for an unknown author, Invalid for a moment after 2075."""
+        if not tweets:
+            return []
+        authors = await self._users.get(list({tweet.author_id for tweet in tweets}))
+        texts: list[importing.Text] = []
+        for at in range(0, len(tweets), _CHUNK):
+            texts += await asyncio.to_thread(importing.read, tweets[at : at + _CHUNK])
+        handles = importing.handles_in(texts)
+        people: Mapping[str, User] = await self._users.by_handles(handles) if handles else {}
+        old = await asyncio.to_thread(importing.prepare, tweets, texts, authors, people)
+        return await self._store.import_tweets(old, self._ids.next)
+
+    async def imported_ids(self, source: str, external_ids: Sequence[str]) -> Mapping[str, int]:
+        return await self._store.imported_ids(source, external_ids)
+
+    async def import_retweets(self, retweets: Sequence[ImportedEntry]) -> int:
+        """Skips those of tweets that do not stand. Whether a tweet is for everybody is not asked: `visible` decides at the read."""
+        importing.check_moments(retweets)
+        return await self._store.import_retweets(retweets, self._ids.next) if retweets else 0
+
+    async def import_favorites(self, favorites: Sequence[ImportedEntry]) -> int:
+        """Skips those of tweets that do not stand."""
+        importing.check_moments(favorites)
+        return await self._store.import_favorites(favorites, self._ids.next) if favorites else 0
+
+    # --- checks
+
+    async def _actor(self, user_id: int) -> User:
+        user = (await self._users.get([user_id])).get(user_id)
+        if user is None or not user.state.shown:
+            raise Forbidden("this account is not active", code="inactive")
+        return user
+
+    async def _target(self, user_id: int, tweet_id: int) -> tuple[TweetRecord, User]:
+        """The tweet to act on, and its author. Raises NotFound where the actor may not see it."""
+        record = (await self._reads.records([tweet_id])).get(tweet_id)
+        if record is not None:
+            author = (await self._users.get([record.author_id])).get(record.author_id)
+            if author is not None and visible(await self._graph.viewer(user_id), record, author, Place.DIRECT):
+                return record, author
+        raise not_found()
+
+    async def _show(self, tweet_id: int, viewer_id: int) -> Tweet:
+        found = await self._reads.get([tweet_id], viewer_id)
+        if not found:
+            raise not_found()
+        return found[0]
+
+
+def _refuse_blocked(viewer: Viewer, author_id: int) -> None:
+    if author_id in viewer.blocking or author_id in viewer.blocked_by:
+        raise Forbidden("one of you blocks the other", code="blocked")

@@ -1,0 +1,224 @@
+"""The Tweet Service: reading."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from rookery.infra.cache.port import Cache
+from rookery.infra.events.port import Event
+from rookery.kernel.clock import Clock
+from rookery.kernel.errors import NotFound
+from rookery.kernel.pages import Page, Slice
+from rookery.kernel.visibility import Place, Viewer, account_visible, visible
+from rookery.services.graph.contract import Graph
+from rookery.services.tweets.contract import Candidates, Deleted, Entry, Thread, Tombstone, Touched, Tweet, Unretweeted
+from rookery.services.tweets.hydrate import Hydrator
+from rookery.services.tweets.paging import Keyed, fill
+from rookery.services.tweets.records import UNDONE, Stored, TweetRecord
+from rookery.services.tweets.store import Change, Listing, TweetStore, not_found
+from rookery.services.users.contract import User, Users
+
+_WRITERS = 100_000
+"""People whose last write is remembered: far more than write while a consumer catches up."""
+
+
+class ReadService:
+    """What can be read. Implements `contract.TweetReads`."""
+
+    def __init__(self, *, store: TweetStore, users: Users, graph: Graph, cache: Cache[Stored], clock: Clock) -> None:
+        """`cache` holds tweets and retweets by the id of the entry."""
+        self._store = store
+        self._users = users
+        self._graph = graph
+        self._cache = cache
+        self._clock = clock
+        self._hydrator = Hydrator(store, users, graph, cache)
+        self._writes: OrderedDict[int, int] = OrderedDict()
+        self.records = self._hydrator.records
+        """Tweets and tombstones by id, whoever looks. For the ingestion, which decides by them."""
+        store.watch(self._changed)
+
+    # --- by id
+
+    async def get(self, tweet_ids: Sequence[int], viewer_id: int) -> list[Tweet]:
+        found = await self._hydrator.tweets(tweet_ids, viewer_id, Place.DIRECT)
+        return [tweet for tweet in found if tweet is not None]
+
+    async def show(
+        self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
+    ) -> list[Entry | None]:
+        return await self._hydrator.entries(entry_ids, tweet_ids, viewer_id, place)
+
+    async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
+        return await self._store.candidates(actor_ids, page)
+
+    async def retweets_of(self, tweet_id: int, actor_ids: bytes, after: int, before: int) -> Candidates:
+        actors: list[int] = np.frombuffer(actor_ids, "<i8").tolist()
+        ids = np.array(await self._store.retweets_of(tweet_id, actors, after, before), "<i8")
+        return Candidates(ids.tobytes(), np.full_like(ids, tweet_id).tobytes(), True)
+
+    async def last_write(self, user_id: int) -> int:
+        return self._writes.get(user_id, 0)
+
+    async def tweet_counts(self, user_ids: Sequence[int]) -> Mapping[int, int]:
+        found = await self._store.tweet_counts(user_ids)
+        return {id: found.get(id, 0) for id in user_ids}
+
+    # --- lists of tweets
+
+    async def by_user(
+        self, user_id: int, viewer_id: int, page: Page, *, replies: bool = True, media: bool = False
+    ) -> Slice[Entry]:
+        """With `media=True` there are no retweets: they carry no attachment of their own."""
+        await self._account(user_id, viewer_id)
+
+        async def show(rows: Sequence[Keyed]) -> Sequence[Entry | None]:
+            entries = await self._hydrator.entries(
+                [row[0] for row in rows], [row[1] for row in rows], viewer_id, Place.DIRECT
+            )
+            if replies:
+                return entries
+            return [None if entry is not None and _answers_another(entry) else entry for entry in entries]
+
+        listing = Listing.MEDIA if media else Listing.ENTRIES
+        return await fill(page, lambda step: self._store.rows(listing, user_id, step), show)
+
+    async def replies(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+        """A tombstone's replies can be read like its thread."""
+        await self._readable(tweet_id, viewer_id)
+        return await self._tweets(Listing.REPLIES, tweet_id, viewer_id, page, Place.THREAD)
+
+    async def quotes(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+        await self._seen(tweet_id, viewer_id)
+        return await self._tweets(Listing.QUOTES, tweet_id, viewer_id, page, Place.THREAD)
+
+    async def favorites(self, user_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+        """A protected account's favorites are for its followers: others find the list empty."""
+        await self._account(user_id, viewer_id)
+        return await self._tweets(Listing.FAVORITES, user_id, viewer_id, page, Place.DIRECT, actor_id=user_id)
+
+    async def bookmarks(self, user_id: int, page: Page) -> Slice[Tweet]:
+        return await self._tweets(Listing.BOOKMARKS, user_id, user_id, page, Place.DIRECT)
+
+    async def _tweets(
+        self, listing: Listing, key: int, viewer_id: int, page: Page, place: Place, actor_id: int | None = None
+    ) -> Slice[Tweet]:
+        """A page of tweets; the tweet's id is the last column of each row."""
+
+        async def show(rows: Sequence[Keyed]) -> Sequence[Tweet | None]:
+            return await self._hydrator.tweets([row[-1] for row in rows], viewer_id, place, actor_id)
+
+        return await fill(page, lambda step: self._store.rows(listing, key, step), show)
+
+    # --- lists of people
+
+    async def retweeters(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[User]:
+        return await self._people(Listing.RETWEETERS, tweet_id, viewer_id, page)
+
+    async def favoriters(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[User]:
+        return await self._people(Listing.FAVORITERS, tweet_id, viewer_id, page)
+
+    async def _people(self, listing: Listing, tweet_id: int, viewer_id: int, page: Page) -> Slice[User]:
+        """Who acted on a tweet: those whose retweet of it the viewer could see."""
+        record, author, viewer = await self._seen(tweet_id, viewer_id)
+
+        async def show(rows: Sequence[Keyed]) -> Sequence[User | None]:
+            people = await self._users.get([row[1] for row in rows])
+            return [
+                person
+                if (person := people.get(row[1])) is not None and visible(viewer, record, author, Place.DIRECT, person)
+                else None
+                for row in rows
+            ]
+
+        return await fill(page, lambda step: self._store.rows(listing, tweet_id, step), show)
+
+    # --- conversations
+
+    async def thread(self, tweet_id: int, viewer_id: int, page: Page) -> Thread:
+        record = await self._readable(tweet_id, viewer_id)
+        above = await self._store.ancestors(record.reply_to) if record.reply_to is not None else []
+        above = [id for id in dict.fromkeys(above) if id != tweet_id]  # imported replies may answer in circles
+        above.reverse()
+        ancestors = await self._hydrator.tweets(above, viewer_id, Place.THREAD)
+        own = await self._hydrator.tweets([tweet_id], viewer_id, Place.DIRECT)
+        replies = await self._tweets(Listing.REPLIES, tweet_id, viewer_id, page, Place.THREAD)
+        return Thread(
+            [tweet or Tombstone(id) for id, tweet in zip(above, ancestors, strict=True)],
+            own[0] or Tombstone(tweet_id),
+            replies.map(lambda tweets: tweets[::-1]),
+        )
+
+    async def _readable(self, tweet_id: int, viewer_id: int) -> TweetRecord:
+        """A tweet that the viewer sees, or the tombstone of one that they would see, if it has replies; NotFound else."""
+        record, author, viewer = await self._facts(tweet_id, viewer_id)
+        alive = msgspec.structs.replace(record, deleted=False) if record.deleted else record
+        if not visible(viewer, alive, author, Place.DIRECT):
+            raise not_found()
+        if record.deleted and not await self._store.has_replies(tweet_id):
+            raise not_found()
+        return record
+
+    async def _seen(self, tweet_id: int, viewer_id: int) -> tuple[TweetRecord, User, Viewer]:
+        """A tweet that the viewer sees, its author and the viewer; NotFound else."""
+        record, author, viewer = await self._facts(tweet_id, viewer_id)
+        if not visible(viewer, record, author, Place.DIRECT):
+            raise not_found()
+        return record, author, viewer
+
+    async def _facts(self, tweet_id: int, viewer_id: int) -> tuple[TweetRecord, User, Viewer]:
+        record = (await self.records([tweet_id])).get(tweet_id)
+        if record is None:
+            raise not_found()
+        author = (await self._users.get([record.author_id])).get(record.author_id)
+        if author is None:
+            raise not_found()
+        return record, author, await self._graph.viewer(viewer_id)
+
+    async def _account(self, user_id: int, viewer_id: int) -> None:
+        account = (await self._users.get([user_id])).get(user_id)
+        if account is None or not account_visible(await self._graph.viewer(viewer_id), account):
+            raise NotFound("there is no such account")
+
+    # --- what is kept in memory
+
+    def _changed(self, change: Change) -> None:
+        """What this process committed: its own next reads see it."""
+        for stored in change.stored:
+            self._cache.put(stored.id, stored)
+            if stored.version > 1:
+                # A load that began before the commit must not put the older one back once this one is evicted.
+                self._cache.invalidate(stored.id, stored.version)
+        self._forget(change.touched)
+        if change.undone is not None:
+            self._cache.invalidate(change.undone, UNDONE)
+        if change.wrote is not None:
+            user_id, offset = change.wrote
+            self._writes[user_id] = offset
+            self._writes.move_to_end(user_id)
+            if len(self._writes) > _WRITERS:
+                self._writes.popitem(last=False)
+
+    def happened(self, events: Iterable[Event]) -> None:
+        """What any process committed: older copies of the same tweets are forgotten."""
+        for event in events:
+            touched: Touched = getattr(event, "touched", ())
+            self._forget(touched)
+            match event:
+                case Deleted():
+                    self._cache.invalidate(event.tweet_id, event.tweet_version)
+                case Unretweeted():
+                    self._cache.invalidate(event.retweet_id, UNDONE)
+                case _:
+                    pass
+
+    def _forget(self, touched: Touched) -> None:
+        for tweet_id, version in touched:
+            self._cache.invalidate(tweet_id, version)
+
+
+def _answers_another(entry: Entry) -> bool:
+    tweet = entry.tweet
+    return entry.retweeter is None and tweet.reply_to_user_id not in (None, tweet.author.id)

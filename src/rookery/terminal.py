@@ -1,0 +1,99 @@
+"""How commands talk: answers on standard output, errors and progress on standard error."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import msgspec
+import typer
+
+
+def say(line: str) -> None:
+    """Print a line of an answer, at once."""
+    print(line, flush=True)  # noqa: T201 - what people asked for goes to standard output
+
+
+def answer(as_json: bool, value: Any, lines: Sequence[str]) -> None:
+    """Print `lines`, or `value` as JSON."""
+    if as_json:
+        say(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))
+    else:
+        for line in lines:
+            say(line)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End the program with a sentence on one line."""
+    print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+def ask_secret(what: str) -> str:
+    """Ask for something that nobody else may see; a line of standard input where that is no terminal."""
+    if sys.stdin.isatty():
+        return typer.prompt(what, hide_input=True, confirmation_prompt=True)
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with columns as wide as they need to be."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
+
+
+@contextmanager
+def bar(what: str, size: int | None) -> Generator[Callable[[int], None]]:
+    """A progress bar over a file's bytes, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with _progress() as progress:
+        task = progress.add_task(what, total=size)
+        yield lambda position: progress.update(task, completed=position)
+
+
+@contextmanager
+def steps() -> Generator[Callable[[str, int, int], None]]:
+    """A progress bar for each kind of thing that is made, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _what, _done, _total: None
+        return
+    tasks: dict[str, Any] = {}
+    with _progress() as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done)
+
+        yield tell
+
+
+def _progress() -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True))
+
+
+def log_to_stderr(form: str, level: str) -> None:
+    """Log there, in the form `console` or `json`, from `level` on."""
+    import structlog
+
+    human = form == "console"
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if human else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if human else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

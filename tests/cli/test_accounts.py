@@ -1,0 +1,130 @@
+"""Commands about accounts, events and the program itself, as an operator uses them."""
+
+import httpx
+import pytest
+
+from tests.support import Server
+
+
+def test_every_command_explains_itself(rookery):
+    from rookery.cli import app
+
+    names: list[list[str]] = [[]]
+    for group in app.registered_groups:
+        names.append([group.name])
+        names += [
+            [group.name, command.name or command.callback.__name__]
+            for command in group.typer_instance.registered_commands
+        ]
+    names += [[command.name or command.callback.__name__] for command in app.registered_commands]
+    assert len(names) > 18
+    from typer.testing import CliRunner
+
+    for name in names:
+        shown = CliRunner().invoke(app, [*name, "--help"])
+        assert shown.exit_code == 0, name
+        assert "Usage" in shown.output
+
+
+def test_the_version_is_told(rookery):
+    from typer.testing import CliRunner
+
+    from rookery import __version__
+    from rookery.cli import app
+
+    assert CliRunner().invoke(app, ["version"]).output.strip() == __version__
+
+
+def test_an_account_is_made_shown_given_a_role_and_deactivated(rookery):
+    made = rookery.ok(
+        "user", "create", "Ann", "--email", "ann@example.org", "--name", "Ann A.", "--json", stdin="long secret\n"
+    )
+    assert made.json["handle"] == "Ann"
+    shown = rookery.ok("user", "show", "@ann", "--json").json
+    assert shown["id"] == made.json["id"]
+    assert (shown["email"], shown["role"], shown["state"], shown["followers"], shown["tweets"]) == (
+        "ann@example.org", "person", "active", 0, 0,
+    )  # fmt: skip
+    rookery.ok("user", "role", "ann", "moderator")
+    rookery.ok("user", "deactivate", "ann@example.org")
+    shown = rookery.ok("user", "show", "ann@example.org", "--json").json
+    assert (shown["role"], shown["state"]) == ("moderator", "deactivated")
+    assert "email: ann@example.org" in rookery.ok("user", "show", "ann").out
+
+
+def test_an_account_made_beside_a_server_logs_in_there_and_its_tokens_work_until_it_is_deactivated(rookery):
+    with Server(rookery.data) as server:
+        rookery.ok("user", "create", "ann", "--email", "ann@example.org", "--role", "admin", stdin="long secret\n")
+        login = httpx.post(f"{server.url}/v1/sessions", json={"login": "ann", "password": "long secret"})
+        assert login.status_code == 201
+        token = rookery.ok("user", "token", "ann", "--scope", "read", "--days", "1").out.strip()
+        assert "\n" not in token
+        mine = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{server.url}/v1/users/me", headers=mine).json()["handle"] == "ann"
+        assert httpx.post(f"{server.url}/v1/tweets", headers=mine, json={"content": "x"}).status_code == 403
+        rookery.ok("user", "deactivate", "ann")
+        # The server hears of it by an event.
+        assert until(lambda: httpx.get(f"{server.url}/v1/users/me", headers=mine).status_code == 401)
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["user", "show", "nobody"], "there is no account nobody"),
+        (["user", "show", "nobody@example.org"], "there is no account nobody@example.org"),
+        (["user", "token", "ann", "--scope", "everything"], "scopes are some of"),
+        (["user", "create", "ann", "--email", "x@example.org", "--password", "long secret"], "taken"),
+        (["user", "create", "b", "--email", "no address", "--password", "short"], "email"),
+        (["import", "graph", "/nowhere"], "/nowhere can't be read: No such file or directory"),
+        (["import", "graph", "-", "--encoding", "utf-99"], "there is no encoding utf-99"),
+        (["import", "tweets", "-", "--timezone", "Mars"], "there is no time zone Mars"),
+        (["import", "tweets", "-", "--map", "a=b"], "'a=b' is not column=field"),
+        (["import", "tweets", "-"], "the file is empty"),
+        (["import", "graph", "-"], "no line of the file could be used"),
+    ],
+)
+def test_errors_are_one_line_without_a_traceback(rookery, command, sentence):
+    rookery.ok("user", "create", "ann", "--email", "ann@example.org", "--password", "long secret")
+    failed = rookery(*command)
+    assert failed.code == 1
+    assert failed.err.startswith("error: ")
+    assert sentence in failed.err
+    assert failed.err.count("\n") == 1
+
+
+def test_a_folder_without_a_network_is_not_made_by_looking_at_it(rookery):
+    failed = rookery("user", "show", "ann")
+    assert (failed.code, rookery.data.exists()) == (1, False)
+    assert "there is no network in the folder" in failed.err
+
+
+def test_a_bad_setting_is_named(rookery):
+    failed = rookery("serve", ROOKERY_PORT="many")
+    assert failed.code == 1
+    assert failed.err.count("\n") == 1
+    assert "port" in failed.err
+
+
+@pytest.mark.parametrize(
+    "command", [["user", "role", "ann", "king"], ["events", "replay"], ["nosuch"], ["user", "show"]]
+)
+def test_wrong_use_exits_with_2(rookery, command):
+    assert rookery(*command).code == 2
+
+
+def test_events_are_told_of_beside_a_server(rookery):
+    with Server(rookery.data):
+        rookery.ok("user", "create", "ann", "--email", "ann@example.org", "--password", "long secret")
+        assert isinstance(rookery.ok("events", "status", "--json").json, list)
+        assert rookery.ok("events", "status").out.startswith("group")
+        assert rookery.ok("events", "parked", "--json").json == []
+        assert rookery.ok("events", "replay", "--all", "--json").json == {"replayed": 0}
+
+
+def until(true) -> bool:
+    """Ask again until it is so; the test's own limit ends it if it never is."""
+    import time
+
+    while not true():
+        time.sleep(0.02)
+    return True
