@@ -143,6 +143,11 @@ class Measured(msgspec.Struct, frozen=True):
         """Requests a second."""
         return self.requests / self.seconds
 
+    @property
+    def rate_of_cpu(self) -> float:
+        """Requests for each second of CPU that the server used."""
+        return self.rate / max(self.shares.server, 0.001)
+
 
 def script(requests: Iterable[Request], path: Path) -> Path:
     """Write requests to a file that the load generator plays from."""
@@ -204,11 +209,16 @@ def load(process: Process, requests: Path, seconds: float, connections: int) -> 
     return found
 
 
+def warm_up(process: Process, requests: Path, plan: Plan, connections: int) -> None:
+    """The load that comes before what is measured, if the plan has one."""
+    if plan.warm_up:
+        load(process, requests, plan.warm_up, connections)
+
+
 def rounds(process: Process, requests: Path, plan: Plan, connections: int | None = None) -> list[Measured]:
     """Warm up, then measure so many rounds."""
     connections = connections or plan.connections
-    if plan.warm_up:
-        load(process, requests, plan.warm_up, connections)
+    warm_up(process, requests, plan, connections)
     return [load(process, requests, plan.seconds, connections) for _ in range(plan.rounds)]
 
 

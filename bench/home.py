@@ -26,7 +26,7 @@ def run(data: Data, plan: Plan) -> Result:
         with harness.calibrator(client.body_of(answers), data.folder) as calibrator:
             ours, bare = list[Measured](), list[Measured]()
             for process in (server, calibrator):
-                harness.load(process, requests, plan.warm_up, plan.connections)
+                harness.warm_up(process, requests, plan, plan.connections)
             for _ in range(plan.rounds):
                 ours.append(harness.load(server, requests, plan.seconds, plan.connections))
                 bare.append(harness.load(calibrator, requests, plan.seconds, plan.connections))
@@ -62,6 +62,7 @@ def latencies(measured: list[Measured], note: str) -> list[Row]:
 def cores(measured: list[Measured]) -> list[Row]:
     """Rows that say who used the processors."""
     return [
+        Row("requests for a second of the server's CPU", "", [m.rate_of_cpu for m in measured], note="less noisy"),
         Row("cores: server", "cores", [m.shares.server for m in measured]),
         Row("cores: load generator", "cores", [m.shares.load for m in measured]),
         Row("cores: everything else", "cores", [m.shares.other for m in measured], note="noise"),

@@ -31,7 +31,7 @@ def run(data: Data, plan: Plan) -> Result:
     measured, lags, rates, drains = list[Measured](), list[list[float]](), list[float](), list[float]()
     with harness.server(data.copy(folder), famous_followers=data.fame_threshold) as server:
         asyncio.run(client.read_each(server.port, "/v1/newsfeed?limit=1", (person.token for person in data.active)))
-        harness.load(server, requests, plan.warm_up, _CONNECTIONS)
+        harness.warm_up(server, requests, plan, _CONNECTIONS)
         _caught_up(server)
         for _ in range(plan.rounds):
             before, began = _figure(server, _DELIVERIES), time.perf_counter()

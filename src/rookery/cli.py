@@ -221,6 +221,8 @@ def _import(
     used_lines: Callable[[], int],
 ) -> None:
     """Import until the end or the first SIGINT or SIGTERM; a second one kills."""
+    # The writer lets go of the interpreter at every statement; with the usual 5 ms it would wait long to have it back.
+    sys.setswitchinterval(0.0005)
     stop = Event()
     stopped_by: list[int] = []
 

@@ -142,7 +142,9 @@ def test_a_client_writes_ids_as_digits(text, id):
     assert parse_id(text, "id") == id
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "+1", " 1", "1 ", "1_0", "1.0", "0x1", "abc", "١", "²", str(MAX_ID + 1), "9" * 5_000])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "+1", " 1", "1 ", "1_0", "1.0", "0x1", "abc", "١", "²", str(MAX_ID + 1), "9" * 5_000]
+)
 def test_what_is_no_id_is_refused_by_the_name_of_its_field(text):
     with pytest.raises(Invalid) as refused:
         parse_id(text, "tweet_id")

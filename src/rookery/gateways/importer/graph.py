@@ -14,7 +14,7 @@ from rookery.gateways.importer.source import Source
 from rookery.services.graph.contract import Graph
 from rookery.services.users.contract import NewPerson, Users
 
-_BATCH: Final = 4_000
+_BATCH: Final = 20_000
 """Edges that are added in one go; what is added stays, whatever happens afterwards."""
 _DIGITS: Final = 14
 """Of an id: `u` and so many make the longest handle."""

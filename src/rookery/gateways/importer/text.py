@@ -9,6 +9,7 @@ from rookery.kernel.text.patterns import UNFIT, VISIBLE
 
 # Only what ends with its semicolon: `&copy=2` in an address is no ©.
 _REFERENCE: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_LATIN: Final = re.compile("[A-Za-z0-9]")
 _BREAKS: Final = "\x0b\x0c\x85"
 
 
@@ -27,7 +28,10 @@ def clean(text: str) -> str:
 
 def blank(text: str) -> bool:
     """Whether nobody would see anything of `text`."""
-    return not text or text.isspace() if text.isascii() else VISIBLE.search(text) is None
+    if text.isascii():
+        return not text or text.isspace()
+    # Nearly every text has one of these, and they are found faster.
+    return _LATIN.search(text) is None and VISIBLE.search(text) is None
 
 
 def _decoded(found: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """Importing tweets: records become people and tweets, batch by batch."""
 
 import re
-from asyncio import Event
+from asyncio import Event, Future, ensure_future, gather
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from hashlib import blake2b
@@ -21,7 +22,7 @@ from rookery.kernel.ids import EPOCH
 from rookery.services.tweets.contract import ImportedTweet, TweetIngestion
 from rookery.services.users.contract import NewPerson, Users
 
-_BATCH: Final = 4_000
+_BATCH: Final = 2_000
 """Rows that are added in one go; what is added stays, whatever happens afterwards."""
 _LONGEST: Final = 65_536
 _LONGEST_ID: Final = 200
@@ -159,37 +160,54 @@ async def import_tweets(
     store fails; the batches before stay.
     """
     ids: dict[str, int] = {}
-    async with aclosing(ahead(reader.batches(), stop)) as coming:
-        async for batch in coming:
-            unknown = {row.author.lower(): NewPerson(row.author, clean(row.name)) for row in reversed(batch)}
-            unknown = {key: person for key, person in unknown.items() if key not in ids}
-            if unknown:
-                report.people_made += len(unknown) - len(await users.by_handles(list(unknown)))
-                ids.update(await users.import_people(list(unknown.values())))
-            made = await ingestion.import_tweets(
-                [
-                    ImportedTweet(
-                        author_id=ids[row.author.lower()],
-                        content=row.content,
-                        created_at=row.created_at,
-                        source=report.source,
-                        external_id=row.external_id,
-                        lang=row.lang,
-                        media_url=row.media_url,
-                        reply_to_external_id=row.reply_to,
-                        retweets=row.retweets,
-                        favorites=row.favorites,
-                    )
-                    for row in batch
-                ]
-            )
-            added = sum(1 for id in made if id is not None)
-            report.rows += len(batch)
-            report.added += added
-            report.already_there += len(batch) - added
-            report.line = batch[-1].line
-            progress(source.position)
+    sent: deque[tuple[list[Row], int, Future[list[int | None]]]] = deque()
+
+    async def settle() -> None:
+        """Wait for the batch that was sent first, and report on it."""
+        batch, position, answer = sent.popleft()
+        added = sum(1 for id in await answer if id is not None)
+        report.rows += len(batch)
+        report.added += added
+        report.already_there += len(batch) - added
+        report.line = batch[-1].line
+        progress(position)
+
+    try:
+        async with aclosing(ahead(reader.batches(), stop)) as coming:
+            async for batch in coming:
+                unknown = {row.author.lower(): NewPerson(row.author, clean(row.name)) for row in reversed(batch)}
+                unknown = {key: person for key, person in unknown.items() if key not in ids}
+                if unknown:
+                    report.people_made += len(unknown) - len(await users.by_handles(list(unknown)))
+                    ids.update(await users.import_people(list(unknown.values())))
+                # One batch is prepared while the one before is written; but an answer must not overtake what it answers.
+                if sent and any(row.reply_to is not None for row in batch):
+                    await settle()
+                tweets = [_imported(row, ids[row.author.lower()], report.source) for row in batch]
+                sent.append((batch, source.position, ensure_future(ingestion.import_tweets(tweets))))
+                if len(sent) > 1:
+                    await settle()
+        while sent:
+            await settle()
+    finally:
+        # After an error nothing may go on unwatched.
+        await gather(*(answer for _, _, answer in sent), return_exceptions=True)
     report.interrupted = stop.is_set()
+
+
+def _imported(row: Row, author_id: int, source: str) -> ImportedTweet:
+    return ImportedTweet(
+        author_id=author_id,
+        content=row.content,
+        created_at=row.created_at,
+        source=source,
+        external_id=row.external_id,
+        lang=row.lang,
+        media_url=row.media_url,
+        reply_to_external_id=row.reply_to,
+        retweets=row.retweets,
+        favorites=row.favorites,
+    )
 
 
 def _from_url(url: str | None) -> str | None:

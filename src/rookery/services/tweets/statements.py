@@ -85,9 +85,9 @@ BOOKMARKS_OF = _pages((_b.id, _b.tweet_id), _b.id, _b.user_id == bindparam("key"
 
 def _entries(upwards: bool) -> Statement:
     """The tweets and retweets of one actor, merged by id: (entry, tweet)."""
+    cursor: ColumnElement[int] = bindparam("cursor")
 
     def part(id: ColumnElement[int], tweet: ColumnElement[int], *where: ColumnElement[bool]) -> Any:
-        cursor: Any = bindparam("cursor")
         found = select(id.label("entry"), tweet.label("tweet")).where(*where, id > cursor if upwards else id < cursor)
         rows = found.order_by(id if upwards else id.desc()).limit(bindparam("limit")).subquery()
         return select(rows.c.entry, rows.c.tweet)
@@ -235,6 +235,9 @@ TAKEN = Statement(
 FACTS = Statement(select(_t.id, _t.author_id, _t.deleted_at).where(one_of(_t.id, "ids")))
 
 # --- for operators
+
+_recent = select(_t.id).where(_t.id >= bindparam("since")).limit(bindparam("limit")).subquery()
+COUNT_SINCE = Statement(select(func.count()).select_from(_recent))
 
 
 def _newest(id: ColumnElement[int]) -> Statement:

@@ -9,7 +9,7 @@ from rookery.infra.events.port import Event, Outbox
 from rookery.infra.sql.port import Database, Row, Statement, Transaction
 from rookery.kernel.clock import DAY, Millis
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
-from rookery.kernel.ids import MAX_ID
+from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.kernel.pages import Page
 from rookery.services.tweets import audit, bulk, candidates
 from rookery.services.tweets import statements as s
@@ -34,6 +34,7 @@ _STALE_KEYS = 4
 """Keys out of date that each post with a key removes: more than it adds, so that they all go in time."""
 
 _FEW_RETWEETS = 64
+_MANY = 1_000_000
 
 NewId = Callable[[], int]
 """Issues ids; called inside the transaction, so that their order is that of the commits."""
@@ -334,6 +335,12 @@ class TweetStore:
         """
         rows = [await self._database.one(q, since=since) for q in (s.NEWEST_TWEET, s.NEWEST_RETWEET)]
         return max((row[0] for row in rows if row is not None), default=0)
+
+    async def count_since(self, moment: Millis) -> int:
+        """How many tweets carry ids from `moment` on, up to a million: beyond it the answer makes no difference to a cache."""
+        params = {"since": first_id_at(moment), "limit": _MANY}
+        rows = await self._database.scan(lambda reader: reader.all(s.COUNT_SINCE, **params))
+        return rows[0][0]
 
     async def check(self, limit: int = 100) -> list[audit.Difference]:
         """Up to `limit` differences between counts and the rows that they count, in all tweets and authors."""
