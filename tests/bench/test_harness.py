@@ -67,12 +67,17 @@ def test_the_benchmark_measures_something(name, data, tmp_path):
 @needs_wrk
 def test_refused_requests_are_no_speed_and_no_server_is_left_behind(data):
     requests = harness.script([Request("GET", "/v1/newsfeed", "forged")], data.folder / "forged.tsv")
-    pid = 0
-    with pytest.raises(Failed, match="requests failed"), harness.server(data.copy(data.base)) as server:
-        pid = server.pid
-        harness.load(server, requests, 1, 1)
+    pids: list[int] = []
+
+    def measure() -> None:
+        with harness.server(data.copy(data.base)) as server:
+            pids.append(server.pid)
+            harness.load(server, requests, 1, 1)
+
+    with pytest.raises(Failed, match="requests failed"):
+        measure()
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        os.kill(pids[0], 0)
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path):

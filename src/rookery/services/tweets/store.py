@@ -34,6 +34,7 @@ _STALE_KEYS = 4
 """Keys out of date that each post with a key removes: more than it adds, so that they all go in time."""
 
 _FEW_RETWEETS = 64
+_MANY_MARKS = 200
 _MANY = 1_000_000
 
 NewId = Callable[[], int]
@@ -135,11 +136,13 @@ class TweetStore:
         return await self._database.all(down, key=key, cursor=cursor, limit=page.limit)
 
     async def marks(self, user_id: int, tweet_ids: Sequence[int]) -> dict[int, int]:
-        """What a person did with these tweets: sums of `statements.FAVORITED`, `RETWEETED`, `BOOKMARKED`."""
+        """What a person did with these tweets (at least one), and perhaps with others: sums of `statements.FAVORITED`, `RETWEETED`, `BOOKMARKED`."""
+        first, last = min(tweet_ids), max(tweet_ids)
+        rows = await self._database.all(s.MARKS_BETWEEN, user_id=user_id, first=first, last=last, limit=_MANY_MARKS)
+        if len(rows) == _MANY_MARKS:
+            rows = [row for q in s.MARKS for row in await self._database.all(q, user_id=user_id, ids=tweet_ids)]
         found: dict[int, int] = {}
-        for tweet_id, mark in await self._database.all(
-            s.MARKS, user_id=user_id, favorites=tweet_ids, retweets=tweet_ids, bookmarks=tweet_ids
-        ):
+        for tweet_id, mark in rows:
             found[tweet_id] = found.get(tweet_id, 0) | mark
         return found
 
