@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rookery.wiring import SERVER_FILE, Network, open_network
 
 
 @asynccontextmanager
-async def network_in(folder: Path, clock: Clock, **settings: Any) -> AsyncIterator[Network]:
+async def network_in(folder: Path, clock: Clock, **settings: Any) -> AsyncGenerator[Network]:
     """All services on the real embedded engines, with their consumers running."""
     async with open_network(Settings(data=folder, **settings), consumers=True, clock=clock) as network:
         yield network

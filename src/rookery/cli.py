@@ -18,8 +18,8 @@ import typer
 
 from rookery import __version__, settings
 from rookery.kernel.clock import Millis, SystemClock, to_datetime
-from rookery.kernel.errors import NotFound, RookeryError
-from rookery.terminal import answer, ask_secret, bar, fail, log_to_stderr, say, steps, table
+from rookery.kernel.errors import NotFound
+from rookery.terminal import answer, ask_secret, bar, fail, fail_by, log_to_stderr, say, steps, table
 
 if TYPE_CHECKING:
     from rookery.services.users.contract import User
@@ -448,9 +448,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ROOKERY_LOG_LEVEL") == "debug":
             raise
-        message = str(error) or type(error).__name__
-        known = isinstance(error, (RookeryError, OSError)) or type(error).__module__.startswith("rookery.")
-        fail(message if known else f"{type(error).__name__}: {message}; ROOKERY_LOG_LEVEL=debug tells where")
+        fail_by(error)
 
 
 def _settings(data: Path | None, **overrides: Any) -> "Settings":

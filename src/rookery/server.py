@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
             return {"server": "draining" if stop.is_set() else "ok", **network.log.health()}
 
         host, port = listener.getsockname()[:2]
-        await _start(stack, public_app(network, ready), listener)
+        await _start(stack, public_app(network, ready), listener, settings.trusted_proxies)
         if operators is not None:
             await _start(stack, operator_app(network, ready), operators)
         stack.enter_context(_server_file(settings.data, port, operators))
@@ -85,7 +85,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _start(stack: AsyncExitStack, app: Any, listener: socket.socket) -> None:
+async def _start(stack: AsyncExitStack, app: Any, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
     """Serve `app` on `listener` until the stack unwinds, then let requests in flight end."""
     config = uvicorn.Config(
         app,
@@ -95,7 +95,8 @@ async def _start(stack: AsyncExitStack, app: Any, listener: socket.socket) -> No
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=_DRAIN,
     )
     server = _Uvicorn(config)

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Web origins whose pages may use the API; "*" for all."""
     body_limit: int = 65_536
     """Bytes that a request's body may have."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies in front, whose X-Forwarded-For tells the client's address."""
     log_format: str = "console"
     """console or json."""
     log_level: str = "info"
@@ -109,7 +111,7 @@ def _environment() -> dict[str, Any]:
         text = os.environ.get(_PREFIX + field.name.upper())
         if text is None:
             continue
-        if field.name == "cors_origins":
+        if field.name in ("cors_origins", "trusted_proxies"):
             found[field.name] = [part.strip() for part in text.split(",") if part.strip()]
         elif field.type is bool:
             found[field.name] = {"on": "true", "off": "false", "yes": "true", "no": "false"}.get(text.lower(), text)

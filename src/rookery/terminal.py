@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 import msgspec
 import typer
 
+from rookery.kernel.errors import RookeryError
+
 
 def say(line: str) -> None:
     """Print a line of an answer, at once."""
@@ -31,6 +33,16 @@ def fail(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
+def fail_by(error: Exception) -> NoReturn:
+    """End the program with what `error` says to people; what was not meant for them is told with its kind."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, RookeryError) and error.errors:
+        fail("; ".join(f"{one.field}: {one.message.format(**one.params)}" for one in error.errors))
+    if isinstance(error, (RookeryError, OSError)) or type(error).__module__.startswith("rookery."):
+        fail(message)
+    fail(f"{type(error).__name__}: {message}; ROOKERY_LOG_LEVEL=debug tells where")
+
+
 def ask_secret(what: str) -> str:
     """Ask for something that nobody else may see; a line of standard input where that is no terminal."""
     if sys.stdin.isatty():
@@ -40,6 +52,7 @@ def ask_secret(what: str) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with columns as wide as they need to be."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,10 @@ from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets import consumers as tweets_consumers
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.reads import ReadService
-from rookery.services.tweets.records import size_of
+from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
+from rookery.services.users.contract import User
 from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
@@ -82,16 +83,14 @@ class Network:
         self.graph_store = GraphStore(database, self.log, ids)
         self.tweet_store = TweetStore(database, self.log)
         self.timeline_store = MemoryTimelineStore(settings.timeline_entries)
-        self.users_cache = MemoryCache(
+        self.users_cache: MemoryCache[User] = MemoryCache(
             capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
         )
         self.users = UsersService(
             store=self.users_store, cache=self.users_cache, ids=ids, clock=clock, policy=_users_policy(settings)
         )
-        self.graph = GraphService(
-            store=self.graph_store, users=self.users, fame_threshold=settings.famous_followers
-        )
-        self.hot_tweets = MemoryCache(
+        self.graph = GraphService(store=self.graph_store, users=self.users, fame_threshold=settings.famous_followers)
+        self.hot_tweets: MemoryCache[Stored] = MemoryCache(
             capacity=settings.hot_tweets_min,
             clock=clock,
             max_bytes=settings.hot_tweets_mib << 20,
@@ -142,7 +141,7 @@ async def open_network(
     *,
     consumers: bool = False,
     clock: Clock | None = None,
-) -> AsyncIterator[Network]:
+) -> AsyncGenerator[Network]:
     """Open the data folder (making it if need be), bring the database up to date, and wire the services.
 
     Works beside a running server and beside other commands: ids come from a node of its own, and what it writes reaches the
@@ -233,14 +232,14 @@ def _figures(network: Network) -> Iterable[Metric]:
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
     yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
     yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
-    caches = {"users": network.users_cache, "tweets": network.hot_tweets}
+    caches: dict[str, MemoryCache[Any]] = {"users": network.users_cache, "tweets": network.hot_tweets}
     yield counter("rookery_cache_hits", "Cache hits", "cache", {name: one.hits for name, one in caches.items()})
     yield counter("rookery_cache_misses", "Cache misses", "cache", {name: one.misses for name, one in caches.items()})
     yield gauge("rookery_cache_entries", "Entries cached", "cache", {name: len(one) for name, one in caches.items()})
 
 
 @asynccontextmanager
-async def server_lock(settings: Settings) -> AsyncIterator[None]:
+async def server_lock(settings: Settings) -> AsyncGenerator[None]:
     """Be the folder's one server. Raises FolderInUse."""
     settings.data.mkdir(parents=True, exist_ok=True)
     try:
@@ -263,7 +262,7 @@ async def check(network: Network, *, sample: int, seed: int) -> list[str]:
     """
     found: list[str] = []
     for store in (network.users_store, network.graph_store, network.tweet_store):
-        found += await store.check(100)
+        found += [str(difference) for difference in await store.check(100)]
     asked = await asyncio.to_thread(_ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
     if asked is not None:
         return found + asked

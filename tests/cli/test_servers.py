@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 
+import apsw
 import httpx
 import pytest
 
@@ -19,6 +20,7 @@ class Demo:
     def __init__(self, rookery, *args: object) -> None:
         self.process: subprocess.Popen[bytes] = rookery.start(*(args or SMALL))
         assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self.said = ""
         while "Log in as" not in self.said:
             line = self.process.stdout.readline().decode()
@@ -34,7 +36,8 @@ class Demo:
         if self.process.poll() is None:
             self.end(signal.SIGTERM)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
@@ -69,8 +72,6 @@ def test_a_port_that_is_taken_is_told_of(rookery, tmp_path):
 
 
 def test_a_database_of_a_newer_version_is_refused(rookery):
-    import apsw
-
     rookery.ok("import", "graph", "-", stdin="1 2\n")
     database = apsw.Connection(str(rookery.data / "rookery.db"))
     database.execute("UPDATE sql_version SET revision = '9999'")

@@ -158,32 +158,40 @@ async def test_deleted_tweets_are_no_candidates_and_answers_and_all_visibilities
     assert pairs(await store.candidates(packed([1]), Page())) == [(first, first), (secret, secret)]
 
 
+class Counting:
+    """A reader that counts the rows it hands out."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.rows = 0
+
+    def one(self, statement: Statement, **params: Value) -> Row | None:
+        return self.reader.one(statement, **params)
+
+    def all(self, statement: Statement, **params: Value) -> list[Row]:
+        found = self.reader.all(statement, **params)
+        self.rows += len(found)
+        return found
+
+
 async def test_the_cost_of_candidates_does_not_grow_with_the_actors_tweets(
     database: SqliteDatabase, store: TweetStore, ids: IdGenerator
 ) -> None:
-    for actor in range(1, 21):
-        await asyncio.gather(*(store.post(draft(actor), ids.next) for _ in range(30)))
+    for actor in range(1, 31):
+        await store.post(draft(actor), ids.next)
+    busy = await asyncio.gather(*(store.post(draft(99), ids.next) for _ in range(1_000)))
+    for actor in range(1, 31):
+        await store.mark(Mark.RETWEET, actor, busy[0], ids.next, NEW_YEAR)
 
-    class Counting:
-        """A reader that counts the rows it hands out."""
+    def scan(reader: Reader, page: Page) -> tuple[Candidates, int]:
+        counting = Counting(reader)
+        return candidates.scan(counting, packed([*range(1, 31), 99]), page), counting.rows
 
-        rows = 0
-
-        def __init__(self, reader: Reader) -> None:
-            self.reader = reader
-
-        def one(self, statement: Statement, **params: Value) -> Row | None:
-            return self.reader.one(statement, **params)
-
-        def all(self, statement: Statement, **params: Value) -> list[Row]:
-            found = self.reader.all(statement, **params)
-            Counting.rows += len(found)
-            return found
-
-    actors = packed(list(range(20, 0, -1)))
-    found = await database.scan(lambda reader: candidates.scan(Counting(reader), actors, Page(10)))
-    assert not found.complete
-    assert Counting.rows <= 3 * 11
+    below = (await store.rows(Listing.RETWEETERS, busy[0], Page(30)))[-1][0]
+    for page, wanted in ((Page(5, before=below), sorted(busy)[-5:]), (Page(5, after=min(busy) - 1), sorted(busy)[:5])):
+        found, rows = await database.scan(lambda reader, page=page: scan(reader, page))
+        assert (pairs(found), found.complete) == ([(id, id) for id in wanted], False)
+        assert rows < 300
 
 
 async def test_retweets_of_a_tweet_by_some_people(store: TweetStore, ids: IdGenerator) -> None:

@@ -42,8 +42,7 @@ async def post_until_killed(server: Server, author: dict[str, str], turn: int, d
     limits = httpx.Limits(max_connections=POSTS)
     async with httpx.AsyncClient(base_url=server.url, headers=author, limits=limits, timeout=20) as client:
         posts = [asyncio.create_task(post(client, f"tweet {turn}-{n}")) for n in range(POSTS)]
-        while not acknowledged and not all(task.done() for task in posts):
-            await asyncio.sleep(0.001)
+        await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(delay)
         server.kill()
         await asyncio.gather(*posts)

@@ -85,6 +85,7 @@ async def test_neither_readers_nor_closing_connections_checkpoint(store, file):
     writer = store._connect()
     for connection in (reader, writer, store._writer, store._reader.raw):
         assert connection.pragma("wal_autocheckpoint") == 0
+        assert connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1) == 1
     assert reader.execute("SELECT count(*) FROM pages").fetchall() == [(1,)]
     reader.close()
     writer.close()

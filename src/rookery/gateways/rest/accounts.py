@@ -10,7 +10,6 @@ from rookery.gateways.rest.calls import Access, Answer, Call, Operation
 from rookery.gateways.rest.interests import Interests
 from rookery.gateways.rest.present import Presenter, encode, session
 from rookery.kernel.errors import Invalid, NotFound
-from rookery.kernel.visibility import account_visible
 from rookery.services.graph.contract import Graph
 from rookery.services.users.contract import ProfileChange, Registration, User, Users
 
@@ -228,8 +227,8 @@ class AccountCalls:
         return Answer(status=204)
 
     async def _shown(self, people: Sequence[User], call: Call) -> list[User]:
-        """Those of `people` whom the caller may see."""
+        """Those of `people` who are active and don't block the caller; whom the caller blocks they must find, to unblock them."""
         if not people:
             return []
         viewer = await self._graph.viewer(call.viewer_id)
-        return [one for one in people if account_visible(viewer, one)]
+        return [one for one in people if one.state.shown and one.id not in viewer.blocked_by]

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Table,
     and_,
     bindparam,
@@ -129,8 +130,20 @@ def _between(
     return Statement(query.order_by(id.desc())), Statement(query.order_by(id))
 
 
-TWEETS_BETWEEN = _between(_t.author_id, _t.id, where=(_standing,))
+TWEETS_BETWEEN = _between(_t.author_id, _t.id, _t.id.label("tweet"), where=(_standing,))
 RETWEETS_BETWEEN = _between(_r.user_id, _r.id, _r.tweet_id)
+
+# The same of many actors, in no order.
+TWEETS_OF_MANY = Statement(
+    select(_t.id, _t.id)
+    .where(one_of(_t.author_id, "actors"), _t.id > bindparam("low"), _t.id < bindparam("high"), _standing)
+    .limit(bindparam("limit"))
+)
+RETWEETS_OF_MANY = Statement(
+    select(_r.id, _r.tweet_id)
+    .where(one_of(_r.user_id, "actors"), _r.id > bindparam("low"), _r.id < bindparam("high"))
+    .limit(bindparam("limit"))
+)
 
 RETWEETS_OF = Statement(
     select(_r.id, _r.user_id)
