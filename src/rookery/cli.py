@@ -495,7 +495,3 @@ def _time(moment: Millis | None) -> str | None:
 
 def _file(path: Path) -> Path | None:
     return None if str(path) == "-" else path
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rookery import migrations
-from rookery.gateways.rest.app import RestOptions, create_app
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
@@ -26,7 +25,7 @@ from rookery.infra.telemetry.prometheus import (
     text_answer,
 )
 from rookery.kernel.clock import DAY, HOUR, SECOND, Clock, SystemClock
-from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.service import GraphService
@@ -123,9 +122,10 @@ class Network:
         self.users.start()
 
     async def newest_id(self) -> int:
-        """The largest id that any service was given."""
-        stores = (self.users_store, self.graph_store, self.tweet_store)
-        return max([await store.newest_id() for store in stores])
+        """The largest id that any service was given, as far as it matters for new ones."""
+        # Tweets from now on are enough: older ids hold back no clock, and imports may fill much of the past.
+        newest = await self.tweet_store.newest_id(since=first_id_at(self.clock.now()))
+        return max(newest, await self.users_store.newest_id(), await self.graph_store.newest_id())
 
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
@@ -180,6 +180,9 @@ async def open_network(
 
 def public_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that people and their clients talk to."""
+    # Only a server needs a web framework; commands start in half the time without it.
+    from rookery.gateways.rest.app import RestOptions, create_app
+
     settings = network.settings
     return create_app(
         users=network.users,

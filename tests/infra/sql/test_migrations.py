@@ -47,7 +47,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    op.add_column("notes", sa.Column("text", sa.Text, nullable=False, server_default="it''s; 100% -- :x"))
+    op.add_column("notes", sa.Column("text", sa.Text, nullable=False, server_default="it's; 100% -- :x"))
     op.create_index("notes_by_text", "notes", ["text"])
 '''
 FAILING = '''
@@ -95,7 +95,7 @@ def ship(folder: Path, **revisions: str) -> None:
 def schema(database: SqliteDatabase) -> dict[str, str]:
     """The statements that would make each table and index, without regard to white space."""
     rows = database.rows("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
-    return {name: re.sub(r"\s+", " ", sql) for name, sql in rows if name != "sql_version"}
+    return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows if name != "sql_version"}
 
 
 def described() -> Iterator[MetaData]:
@@ -150,9 +150,7 @@ def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(store, folde
 
     assert migrate(store, folder) == ("0002",)
 
-    assert store.rows("SELECT * FROM notes") == [(7, "it's; 100% -- :x")] or store.rows("SELECT * FROM notes") == [
-        (7, "it''s; 100% -- :x")
-    ]
+    assert store.rows("SELECT * FROM notes") == [(7, "it's; 100% -- :x")]
     assert "notes_by_text" in schema(store)
 
 

@@ -91,6 +91,20 @@ class Histories(RuleBasedStateMachine):
         for one in self.people:
             self.do(self.network.graph.follow(one, self.people[b]))
 
+    @rule(a=person, b=person, n=st.integers(0, 3))
+    def fame_comes_and_goes(self, a: int, b: int, n: int) -> None:
+        """While `a` follows and reads, `b` becomes famous, posts, and is left by everybody else."""
+        self.do(self.network.graph.follow(self.people[a], self.people[b]))
+        self.visit(a)
+        self.everybody_follows(b)
+        for _ in range(n):
+            self.posted(self.people[b], NewTweet("see me"))
+        for one in self.people:
+            if one != self.people[a]:
+                self.do(self.network.graph.unfollow(one, self.people[b]))
+        self.posted(self.people[b], NewTweet("still here"))
+        self.read(a)
+
     @rule(a=person, b=person)
     def unfollow(self, a: int, b: int) -> None:
         self.do(self.network.graph.unfollow(self.people[a], self.people[b]))
@@ -158,10 +172,10 @@ class Histories(RuleBasedStateMachine):
             act = self.network.ingestion.unretweet if undo == 0 else self.network.ingestion.retweet
             self.do(act(self.people[a], self.tweets[at % len(self.tweets)]))
 
-    @rule(at=pick)
-    def everybody_retweets(self, at: int) -> None:
+    @rule(at=pick, apart=st.sampled_from([MINUTE, HOUR, 11 * HOUR, 13 * HOUR, DAY - 1, DAY, DAY + 1]))
+    def everybody_retweets(self, at: int, apart: int) -> None:
         for one in self.people if self.tweets else []:
-            self.clock.advance(MINUTE)
+            self.clock.advance(apart)
             self.do(self.network.ingestion.retweet(one, self.tweets[at % len(self.tweets)]))
 
     @rule(at=pick)

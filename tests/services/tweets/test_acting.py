@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
+from rookery.kernel.clock import ManualClock
 from rookery.kernel.errors import Forbidden, NotFound
 from rookery.kernel.visibility import Place, Visibility
 from rookery.services.tweets.contract import (
     Favorited,
+    ImportedEntry,
     NewTweet,
     Retweeted,
     TweetCounts,
@@ -16,6 +19,8 @@ from rookery.services.tweets.contract import (
     Unretweeted,
     ViewerMarks,
 )
+from rookery.settings import Settings
+from rookery.wiring import open_network
 from tests.services.tweets.conftest import World, ids, page
 from tests.support import network_in
 
@@ -128,6 +133,26 @@ async def test_a_hundred_people_at_once_and_every_count_is_right(world: World) -
     assert shown.counts.retweets == sum(1 if isinstance(event, Retweeted) else -1 for event in retweeted)
     assert len((await world.reads.favoriters(tweet.id, 0, page(100))).items) == shown.counts.favorites
     assert (await world.store.load([tweet.id]))[tweet.id] == (await world.reads.records([tweet.id]))[tweet.id]
+
+
+async def test_what_this_process_writes_is_seen_before_any_event_is_handled(tmp_path: Path, clock: ManualClock) -> None:
+    async with open_network(Settings(data=tmp_path / "data"), clock=clock) as network:
+        world = World(network)
+        ann, bob = await world.people("ann", "bob")
+        tweet = await world.post(ann)
+        for number in range(1, 4):
+            await world.ingestion.retweet(bob, tweet.id)
+            (entry,) = (await world.reads.by_user(bob, 0, page())).items
+            assert entry.tweet.counts == TweetCounts(retweets=1, favorites=number - 1)
+            await world.ingestion.import_favorites([ImportedEntry(number, tweet.id, clock.now())])
+            await world.ingestion.unretweet(bob, tweet.id)
+            assert await world.reads.show([entry.id], [tweet.id], 0, Place.HOME) == [None]
+        await world.ingestion.import_favorites([ImportedEntry(9, tweet.id, clock.now())])
+        shown = await world.get(tweet.id, 0)
+        assert shown is not None
+        assert shown.counts == TweetCounts(favorites=4)
+        await world.ingestion.delete(ann, tweet.id)
+        assert await world.get(tweet.id, 0) is None
 
 
 async def test_what_another_process_writes_is_seen_here(world: World) -> None:
