@@ -429,6 +429,34 @@ async def test_a_parked_event_is_handled_when_an_operator_replays_it(database, l
     assert await effects() == [3, 1]
 
 
+async def test_a_replay_is_not_lost_while_another_event_fails(log, clock, monkeypatch):
+    monkeypatch.setattr(sqlite, "_FOREIGN_POLL", 3_600)
+    listener, entered, release = Listener(1, 2), asyncio.Event(), asyncio.Event()
+
+    async def handler(batch: Sequence[Appended]) -> None:
+        if batch[0].event.number == 2:
+            entered.set()
+            await release.wait()
+        await listener(batch)
+
+    subscribe(log, g=handler)
+    await log.start()
+    await log.publish(notes(1))
+    await caught_up(log)
+    await park_for_good(log, clock)
+    await log.publish(notes(2))
+    await entered.wait()
+    listener.fails = {2}
+    await log.replay("g", 1)
+    release.set()
+
+    async def only_the_other_left() -> bool:
+        return [offset for offset, _, _ in await attempts(log)] == [2]
+
+    await eventually(only_the_other_left)
+    assert listener.seen == [1]
+
+
 async def test_a_replay_may_choose_the_group_and_the_event(log, clock):
     subscribe(log, g=Listener(1, 2), h=Listener(1, 2))
     await log.start()

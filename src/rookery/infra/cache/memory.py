@@ -105,7 +105,8 @@ class MemoryCache(Generic[V]):
             if value is not None:
                 found[key] = value
         if retry:
-            await self._fill(retry, load, found)
+            # By now another of those who waited may have loaded it.
+            found.update(await self.get_many(list(retry), load))
 
     def _newest(self, key: int, loaded: V) -> V:
         """What is cached by now, if it overtook the load."""

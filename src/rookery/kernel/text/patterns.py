@@ -41,13 +41,16 @@ def _members(char_class: str) -> frozenset[str]:
     return frozenset(re.findall(f"[{char_class}]", _PLANE))
 
 
+# Possessive quantifiers stand behind single characters only, where `re` is meant: before Python 3.11.5 it gets those of
+# groups wrong. The groups here begin each alternative with another character, so there is little to go back to.
+
 # --- where an entity may begin ---------------------------------------------------------------------------------
 
 SIGNS: Final = re.compile(f"[.${AT}{HASH}]")
 
 # --- mentions --------------------------------------------------------------------------------------------------
 
-_HANDLE: Final = f"([A-Za-z0-9_]{{1,20}}+)(/[A-Za-z][A-Za-z0-9_-]{{0,24}}+)?+(?![{AT}{LATIN}]|://)"
+_HANDLE: Final = f"([A-Za-z0-9_]{{1,20}}+)(?:(/[A-Za-z][A-Za-z0-9_-]{{0,24}}+)|(?!/[A-Za-z]))(?![{AT}{LATIN}]|://)"
 MENTION: Final = re.compile(
     f"(?:(?<![A-Za-z0-9_!#$%&*{AT}])|(?<=^[Rr][Tt])|(?<=[^A-Za-z0-9_+~.-][Rr][Tt]))[{AT}]{_HANDLE}"
 )
@@ -76,8 +79,8 @@ HOST_RUN: Final = re.compile(f"[^{_NO_HOST}]*+")
 NOT_BEFORE_URL: Final = _members(f"A-Za-z0-9{AT}${HASH}{INVALID}")
 HOST_START: Final = re.compile(f"(?<![A-Za-z0-9{AT}${HASH}{INVALID}]){_HOST_CHAR}")
 # Labels, each with its dot; they begin and end with a letter.
-LABELS: Final = re.compile(f"(?:{_HOST_CHAR}[^.{_NO_HOST}]*+(?<![-_])\\.)++")
-ASCII_LABELS: Final = re.compile(f"(?:[-a-z0-9{LATIN}]++\\.)++", re.IGNORECASE)
+LABELS: Final = re.compile(f"(?:{_HOST_CHAR}[^.{_NO_HOST}]*+(?<![-_])\\.)+")
+ASCII_LABELS: Final = re.compile(f"(?:[-a-z0-9{LATIN}]++\\.)+", re.IGNORECASE)
 # IDNA takes these for a dot, too (RFC 3490, 3.1).
 IDNA_DOTS: Final = re.compile("[.\u3002\uff0e\uff61]")
 
@@ -90,8 +93,8 @@ IDN_TLD_SIZES: Final = tuple(sorted({len(tld) for tld in IDN_TLDS}, reverse=True
 PORT: Final = re.compile(":[0-9]++")
 _PATH_CHAR: Final = f"[-A-Za-z{CYRILLIC}0-9!*';:=+,.$/%#\\[\\]\u2013_~@|&{LATIN}]"
 PATH: Final = re.compile(
-    f"/(?:{_PATH_CHAR}++|\\((?:{_PATH_CHAR}++(?:\\({_PATH_CHAR}++\\){_PATH_CHAR}*+)?+"
-    f"|\\({_PATH_CHAR}++\\){_PATH_CHAR}*+)\\))*+"
+    f"/(?:{_PATH_CHAR}++|\\((?:{_PATH_CHAR}++(?:\\({_PATH_CHAR}++\\){_PATH_CHAR}*+)?"
+    f"|\\({_PATH_CHAR}++\\){_PATH_CHAR}*+)\\))*"
 )
 # A path does not end with these, nor a query with the others: they belong to the sentence around it.
 NOT_PATH_END: Final = "!*';:,.$%[]\u2013~@|&"

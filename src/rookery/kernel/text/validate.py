@@ -13,10 +13,10 @@ _LIST: Final = re.compile(r"[@\uff20][A-Za-z0-9_]{1,20}/[A-Za-z][A-Za-z0-9_-]{0,
 _PARTS: Final = re.compile(r"(?:([^:/?#]+)://)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
 # RFC 3986, 3.3, and Cyrillic letters.
 _PCHAR: Final = rf"(?:[-A-Za-z0-9{p.CYRILLIC}._~!$&'()*+,;=:|@]|%[0-9A-Fa-f]{{2}})"
-_PATH: Final = re.compile(f"(?:/{_PCHAR}*+)*+")
-_QUERY: Final = re.compile(rf"(?:{_PCHAR}|[/?])*+")
-_USER: Final = r"(?:[-A-Za-z0-9._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*+@"
-_AUTHORITY: Final = re.compile(rf"(?:{_USER})?+(\[[^\]]*\]|[^\[\]:@]*)(?::[0-9]+)?")
+_PATH: Final = re.compile(f"(?:/{_PCHAR}*)*")
+_QUERY: Final = re.compile(rf"(?:{_PCHAR}|[/?])*")
+_USER: Final = r"(?:[-A-Za-z0-9._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*@"
+_AUTHORITY: Final = re.compile(rf"(?:{_USER})?(\[[^\]]*\]|[^\[\]:@]*)(?::[0-9]+)?")
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4: Final = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 # ASCII letters and digits, and all that is not ASCII; said by what is left out, which compiles faster.
