@@ -80,7 +80,9 @@ async def test_a_block_ends_follows_and_hides_each_from_the_other(ann: Person, b
     assert (await ann.put(f"/v1/users/{bob.id}/block")).json() == {**NOTHING, "user_id": bob.id, "blocking": True}
     assert (await bob.get(f"/v1/users/{ann.id}/relationship")).json()["blocked_by"] is True
     assert (await bob.get(f"/v1/users/{ann.id}")).status_code == 404
-    assert (await ann.get(f"/v1/users/{bob.id}")).status_code == 200, "who blocks somebody must find them, to unblock them"
+    assert (await ann.get(f"/v1/users/{bob.id}")).status_code == 200, (
+        "who blocks somebody must find them, to unblock them"
+    )
     problem(await bob.put(f"/v1/users/{ann.id}/follow"), 403, "blocked")
     assert handles(await ann.get("/v1/blocks")) == ["bob"]
     assert handles(await bob.get("/v1/blocks")) == []
