@@ -18,7 +18,9 @@ help: ## list the targets
 run: $(ENV)/run.stamp ## start a demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo $(ARGS)
 
+# Without wrk the smoke runs of the benchmarks are skipped, with the reason; on CI nothing is.
 test: $(ENV)/dev.stamp ## run all tests
+	@scripts/install-tools || [ "$$CI" != true ]
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: $(ENV)/dev.stamp ## check style, types and the import rules
