@@ -51,7 +51,8 @@ def make(request, clock: ManualClock) -> Make:
     assert request.param == "memory"
 
     def made(**options: Any) -> MemoryCache[Value]:
-        return MemoryCache(**{"capacity": 100, "clock": clock, **options})
+        all_options: dict[str, Any] = {"capacity": 100, "clock": clock, **options}
+        return MemoryCache(**all_options)
 
     return made
 
@@ -323,8 +324,8 @@ def test_whatever_happens_no_version_below_a_known_one_is_held_and_the_bounds_ho
         if what == "put":
             held = cache.peek(key)
             cache.put(key, Value(version))
-            if held is not None:
-                known[key] = max(known[key], held.version)
+            now = cache.peek(key)
+            assert held is None or now is None or now.version >= held.version
         else:
             cache.invalidate(key, version)
             known[key] = max(known[key], version)

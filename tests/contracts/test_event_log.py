@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ class Sung(Event, topic="songs"):
     number: int
 
 
+def number_of(item: Appended) -> int:
+    assert isinstance(item.event, Noted | Sung)
+    return item.event.number
+
+
 def notes(*numbers: int) -> list[Noted]:
     return [Noted(number) for number in numbers]
 
@@ -55,7 +60,7 @@ class Listener:
         self.appended: list[Appended] = []
 
     async def __call__(self, batch: Sequence[Appended]) -> None:
-        numbers = [item.event.number for item in batch]
+        numbers = [number_of(item) for item in batch]
         self.batches.append(numbers)
         if len(numbers) == 1:
             self.tries += numbers
@@ -78,9 +83,9 @@ class Effects:
 
     def __call__(self, tx: Transaction, batch: Sequence[Appended]) -> None:
         for item in batch:
-            tx.run(ADD_EFFECT, number=item.event.number)
-            if item.event.number in self.fails:
-                raise ValueError(f"can't bear {item.event.number}")
+            tx.run(ADD_EFFECT, number=number_of(item))
+            if number_of(item) in self.fails:
+                raise ValueError(f"can't bear {number_of(item)}")
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ async def effects(database: SqliteDatabase) -> Callable[[], Any]:
 
 
 @asynccontextmanager
-async def running(database: SqliteDatabase, clock: ManualClock, **groups: Any) -> AsyncIterator[SqlEventLog]:
+async def running(database: SqliteDatabase, clock: ManualClock, **groups: Any) -> AsyncGenerator[SqlEventLog]:
     """A log, started, with these groups on the topic `notes`, named as the arguments are; a next life after a restart."""
     log = SqlEventLog(database, clock)
     subscribe(log, **groups)
@@ -434,7 +439,7 @@ async def test_a_replay_is_not_lost_while_another_event_fails(log, clock, monkey
     listener, entered, release = Listener(1, 2), asyncio.Event(), asyncio.Event()
 
     async def handler(batch: Sequence[Appended]) -> None:
-        if batch[0].event.number == 2:
+        if number_of(batch[0]) == 2:
             entered.set()
             await release.wait()
         await listener(batch)
@@ -508,11 +513,11 @@ async def test_a_handler_that_awaits_something_cancelled_has_failed_and_its_grou
 
     async def handler(batch: Sequence[Appended]) -> None:
         for item in batch:
-            if item.event.number == 1:
+            if number_of(item) == 1:
                 future = asyncio.get_running_loop().create_future()
                 future.cancel()
                 await future
-            seen.append(item.event.number)
+            seen.append(number_of(item))
 
     subscribe(log, g=handler)
     await log.start()
@@ -693,7 +698,7 @@ async def test_stopping_lets_the_batch_in_hand_be_finished_and_begins_no_other(d
     async def handler(batch: Sequence[Appended]) -> None:
         entered.set()
         await release.wait()
-        seen.extend(item.event.number for item in batch)
+        seen.extend(number_of(item) for item in batch)
 
     log = SqlEventLog(database, clock)
     subscribe(log, g=handler)
@@ -712,11 +717,12 @@ async def test_stopping_lets_the_batch_in_hand_be_finished_and_begins_no_other(d
 
 
 async def test_a_stopped_volatile_group_forgets_its_retries_and_keeps_what_waits_for_an_operator(database, clock):
-    async with running(database, clock, g=Listener(1)) as log:
+    listener = Listener(1)
+    async with running(database, clock, g=listener) as log:
         await log.publish(notes(1))
         await caught_up(log)
         await park_for_good(log, clock)
-        log._groups["g"].handler.fails.add(2)
+        listener.fails.add(2)
         await log.publish(notes(2))
         await caught_up(log)
         assert len(await log.parked()) == 2

@@ -44,7 +44,7 @@ def test_before_and_after_together_are_refused():
 def read(rows: set[int], page: Page) -> Slice[int]:
     """What a store does: search in the direction of the page, with a row too many."""
     if page.upwards:
-        found = sorted(row for row in rows if row > page.after)
+        found = sorted(row for row in rows if row > (page.after or 0))
     else:
         found = sorted((row for row in rows if page.before is None or row < page.before), reverse=True)
     return slice_of(found[: page.limit + 1], page, lambda row: row)

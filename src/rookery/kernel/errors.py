@@ -40,7 +40,9 @@ class RookeryError(Exception):
         self.params: dict[str, Any] = params if field is None else {"field": field, **params}
         if code is not None:
             self.code = code
-        self.errors = errors or ((FieldError(field, self.code, message, self.params),) if field is not None else ())
+        self.errors: tuple[FieldError, ...] = errors or (
+            (FieldError(field, self.code, message, self.params),) if field is not None else ()
+        )
         self.retry_after = retry_after
         super().__init__(self.sentence())
 

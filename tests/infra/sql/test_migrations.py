@@ -208,4 +208,4 @@ def test_processes_that_start_together_on_a_new_folder_migrate_it_once(file):
         child.join()
     with closing(apsw.Connection(str(file))) as made:
         head = made.execute("SELECT revision FROM sql_version").fetchall()
-    assert sorted(applied, key=str) == [0, 0, int(head[0][0])]
+    assert sorted(applied, key=str) == [0, 0, int(str(head[0][0]))]

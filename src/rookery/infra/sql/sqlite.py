@@ -34,7 +34,11 @@ _CHECKPOINT_PAGES = 4_000
 """Pages in the WAL (16 MB) after which the writer copies them into the database."""
 
 _WAL_LIMIT = 64_000
-"""Pages in the WAL (256 MB) after which the writer waits for readers, so that it can begin the WAL anew."""
+"""Pages in the WAL (256 MB) after which the writer waits for readers, so that it can begin the WAL anew; if they do not end
+within the time limit of scans, it waits again at twice the size."""
+
+_TRUNCATE_POLL = 0.002
+"""Seconds between tries to begin the WAL anew."""
 
 _FOREIGN_POLL = 0.008
 """Seconds between looks for commits of other processes: one PRAGMA, about a microsecond."""
@@ -248,19 +252,34 @@ class SqliteDatabase:
 
     def _checkpoint(self) -> None:
         pages, self._wal_pages = self._wal_pages, 0
-        insist = pages > self._insist_at
         try:
-            # Readers that overlap without a gap keep a passive checkpoint from ever beginning the WAL anew.
-            self._writer.wal_checkpoint(
-                mode=apsw.SQLITE_CHECKPOINT_TRUNCATE if insist else apsw.SQLITE_CHECKPOINT_PASSIVE
-            )
-            if insist:
-                self._insist_at = _WAL_LIMIT
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if pages > self._insist_at:
+                # Readers that overlap without a gap keep the log from beginning anew by itself.
+                self._insist_at = _WAL_LIMIT if self._truncate_wal() else 2 * pages
         except apsw.Error as error:
-            if insist:
-                # Some other process reads on and on: writers must not wait for it at every commit.
-                self._insist_at = 2 * pages
             _log.warning("checkpoint failed", error=repr(error), wal_pages=pages)
+
+    def _truncate_wal(self) -> bool:
+        """Empty the log, for which those who read it now must have ended: False where they, or another process, do not.
+
+        SQLite's own waiting asks for a lock that readers pass on to each other; each new try finds it where it is needed.
+        """
+        deadline = time.monotonic() + self._scan_limit
+        self._writer.set_busy_timeout(0)
+        try:
+            while True:
+                try:
+                    self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                except apsw.BusyError:
+                    if time.monotonic() > deadline:
+                        _log.warning("somebody reads on and on, and the log of the store grows")
+                        return False
+                    time.sleep(_TRUNCATE_POLL)
+                else:
+                    return True
+        finally:
+            self._writer.set_busy_timeout(int(self._busy_timeout * 1000))
 
     # --- other processes
 
