@@ -106,9 +106,8 @@ async def _probe(port: int, poster: Person, follower: Person, ended: Event) -> l
                 raise Failed(f"the probe's tweet was answered with {posted.status}: {posted.body[:300]!r}")
             at, id = time.perf_counter(), posted.json()["id"]
             while True:
-                # Others that the follower follows post, too: what came long ago is not among the newest any more.
-                limit = 20 if time.perf_counter() - at < 1 else 100
-                page = await reading.get(f"/v1/newsfeed?limit={limit}", follower.token)
+                # From the tweet on, so that it is found however many others were posted meanwhile.
+                page = await reading.get(f"/v1/newsfeed?limit=1&after={int(id) - 1}", follower.token)
                 if any(item["tweet"]["id"] == id for item in page.json()["items"]):
                     break
                 if time.perf_counter() - at > _PATIENCE:

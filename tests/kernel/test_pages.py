@@ -58,6 +58,7 @@ def test_the_last_page_has_no_next():
 
 def test_an_upwards_page_holds_the_oldest_of_the_newer_rows_newest_first():
     assert read({1, 2, 3, 4, 5}, Page(2, after=1)) == Slice([3, 2], 2, 3)
+    assert read({1, 2, 3}, Page(2, after=1)) == Slice([3, 2], 2, 3), "there may be older rows, whatever came before it"
 
 
 def test_above_the_newest_row_the_same_cursor_finds_what_comes():

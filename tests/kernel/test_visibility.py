@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.kernel.idset import IdSet
@@ -155,6 +155,7 @@ def test_a_mention_does_not_open_what_a_block_closes():
         (me(following=[AUTHOR, OTHER]), AUTHOR, OTHER, True),
         (me(following=[AUTHOR]), AUTHOR, ME, True),
         (me(following=[AUTHOR]), AUTHOR, AUTHOR, True),
+        (me(), AUTHOR, AUTHOR, True),
         (me(), ME, OTHER, True),
         (me(), ME, ME, True),
     ],
@@ -287,6 +288,7 @@ tweets = st.builds(
 )
 
 
+@settings(max_examples=1_000)
 @given(viewers, tweets, accounts, st.sampled_from(Place), st.none() | accounts)
 def test_an_entry_is_visible_if_nobody_objects(viewer, tweet, author, place, retweeter):
     tweet = replace(tweet, author_id=author.id)

@@ -9,7 +9,7 @@ from rookery.infra.cache.port import Load, V
 from rookery.kernel.clock import Clock, Millis
 
 _FLOORS = 100_000
-"""Invalidated keys whose newest known version is remembered; loads under way are far shorter than it takes to forget one."""
+"""Keys whose newest known version is remembered; loads under way are far shorter than it takes to forget one."""
 
 
 class MemoryCache(Generic[V]):
@@ -121,6 +121,9 @@ class MemoryCache(Generic[V]):
     def put(self, key: int, value: V) -> None:
         if value.version < self._floors.get(key, 0):
             return
+        if key in self._loading:
+            # Should this one be pushed out before the load ends, the load may still not bring back an older one.
+            self._raise_floor(key, value.version)
         entry = self._entries.get(key)
         if entry is not None:
             if entry[0].version > value.version:
@@ -137,14 +140,17 @@ class MemoryCache(Generic[V]):
     def invalidate(self, key: int, version: int) -> None:
         # Who asks from now on must not be served by a load that began before.
         self._loading.pop(key, None)
+        self._raise_floor(key, version)
+        entry = self._entries.get(key)
+        if entry is not None and entry[0].version < version:
+            self._drop(key)
+
+    def _raise_floor(self, key: int, version: int) -> None:
         if version > self._floors.get(key, 0):
             self._floors[key] = version
             self._floors.move_to_end(key)
             if len(self._floors) > _FLOORS:
                 self._floors.popitem(last=False)
-        entry = self._entries.get(key)
-        if entry is not None and entry[0].version < version:
-            self._drop(key)
 
     def clear(self) -> None:
         self._entries.clear()

@@ -37,8 +37,8 @@ _WAL_LIMIT = 64_000
 """Pages in the WAL (256 MB) after which the writer waits for readers, so that it can begin the WAL anew; if they do not end
 within the time limit of scans, it waits again at twice the size."""
 
-_TRUNCATE_POLL = 0.002
-"""Seconds between tries to begin the WAL anew."""
+_BUSY_POLL = 0.002
+"""Seconds between tries where SQLite does not wait by itself."""
 
 _FOREIGN_POLL = 0.008
 """Seconds between looks for commits of other processes: one PRAGMA, about a microsecond."""
@@ -275,7 +275,7 @@ class SqliteDatabase:
                     if time.monotonic() > deadline:
                         _log.warning("somebody reads on and on, and the log of the store grows")
                         return False
-                    time.sleep(_TRUNCATE_POLL)
+                    time.sleep(_BUSY_POLL)
                 else:
                     return True
         finally:
@@ -348,7 +348,7 @@ class SqliteDatabase:
         mark = self._pragma(raw, "application_id")
         if mark != APPLICATION_ID and not (mark == 0 and empty):
             raise apsw.NotADBError("it belongs to another program")
-        raw.execute("PRAGMA journal_mode=WAL")
+        self._use_wal(raw)
         raw.execute("PRAGMA synchronous=FULL")
         if mark == 0:
             raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
@@ -358,6 +358,19 @@ class SqliteDatabase:
             return apsw.SQLITE_OK
 
         raw.set_wal_hook(note_pages)
+
+    def _use_wal(self, raw: apsw.Connection) -> None:
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                raw.execute("PRAGMA journal_mode=WAL")
+            except apsw.BusyError:
+                # Here SQLite does not wait by itself, where another process sets the file up at this moment.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_BUSY_POLL)
+            else:
+                return
 
     @staticmethod
     def _pragma(raw: apsw.Connection, name: str) -> int:
