@@ -19,6 +19,7 @@ import typer
 from rookery import __version__, settings
 from rookery.kernel.clock import Millis, SystemClock, to_datetime
 from rookery.kernel.errors import NotFound
+from rookery.process import settle_garbage_collection
 from rookery.terminal import answer, ask_secret, bar, fail, fail_by, log_to_stderr, say, steps, table
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ def _import(
     """Import until the end or the first SIGINT or SIGTERM; a second one kills."""
     # The writer lets go of the interpreter at every statement; with the usual 5 ms it would wait long to have it back.
     sys.setswitchinterval(0.0005)
+    settle_garbage_collection()
     stop = Event()
     stopped_by: list[int] = []
 

@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from rookery.process import settle_garbage_collection
 from rookery.settings import Settings
 from rookery.wiring import SERVER_FILE, Network, open_network, operator_app, public_app, server_lock
 
@@ -63,6 +64,7 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
         _log.info("serving", address=address, data=str(settings.data))
         if tell is not None:
             tell(address)
+        settle_garbage_collection()
         await stop.wait()
         _log.info("draining")
 

@@ -17,6 +17,10 @@ from rookery.kernel.errors import Invalid
 Record = tuple[int, dict[str, str]]
 """The number of the record's first line; the field names of `columns.KNOWN` with what is there and not empty."""
 
+Places = list[tuple[str, list[tuple[str, list[str]]]]]
+"""For each field, the names that it may have and the paths that they stand for."""
+
+_KEY_SETS: Final = 1_000
 _DELIMITERS: Final = ",;\t|"
 _LONGEST_RECORD: Final = 1_000
 """Lines over which a record may run: beyond it, a quotation mark was not closed."""
@@ -169,7 +173,8 @@ class _JsonLines:
         self.columns: dict[str, str] = {}
         ignored = {column for column, field in chosen.items() if field is None}
         named = {field: (column,) for column, field in chosen.items() if field is not None}
-        self._places = [
+        self._by_keys: dict[tuple[str, ...], Places] = {}
+        self._places: Places = [
             (field, [(name, name.split(".")) for name in named.get(field, names) if name not in ignored])
             for field, names in columns.KNOWN.items()
         ]
@@ -191,9 +196,23 @@ class _JsonLines:
             else:
                 self._findings.leave_out(number, "no JSON object")
 
+    def _places_in(self, value: Any) -> Places:
+        """Where the fields may stand in a record with these keys; records of one file have few different sets of them."""
+        keys = tuple(value)
+        found = self._by_keys.get(keys)
+        if found is None:
+            found = [
+                (field, present)
+                for field, names in self._places
+                if (present := [(name, path) for name, path in names if name in value or path[0] in value])
+            ]
+            if len(self._by_keys) < _KEY_SETS:
+                self._by_keys[keys] = found
+        return found
+
     def _record(self, value: Any) -> dict[str, str]:
         record: dict[str, str] = {}
-        for field, names in self._places:
+        for field, names in self._places_in(value):
             for name, path in names:
                 if found := _text(value.get(name) if len(path) == 1 or name in value else _inside(value, path)):
                     record[field] = found

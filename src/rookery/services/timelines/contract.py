@@ -20,14 +20,14 @@ class ReasonKind(StrEnum):
     RETWEET = "retweet"
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """Why an entry stands there; `by` is who retweeted it."""
 
     kind: ReasonKind
     by: User | None = None
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """A line of a home timeline."""
 
     entry: Entry

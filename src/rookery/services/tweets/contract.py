@@ -26,7 +26,7 @@ class TweetType(StrEnum):
     LINK = "link"
 
 
-class TweetCounts(msgspec.Struct, frozen=True):
+class TweetCounts(msgspec.Struct, frozen=True, gc=False):
     """Public replies and quotes that stand, retweets, favorites. Equal to the rows, always."""
 
     replies: int = 0
@@ -35,7 +35,7 @@ class TweetCounts(msgspec.Struct, frozen=True):
     favorites: int = 0
 
 
-class ViewerMarks(msgspec.Struct, frozen=True):
+class ViewerMarks(msgspec.Struct, frozen=True, gc=False):
     """What the viewer did with a tweet."""
 
     favorited: bool = False
@@ -43,7 +43,7 @@ class ViewerMarks(msgspec.Struct, frozen=True):
     bookmarked: bool = False
 
 
-class Tweet(msgspec.Struct, frozen=True):
+class Tweet(msgspec.Struct, frozen=True, gc=False):
     """A tweet as one viewer sees it."""
 
     id: int
@@ -75,7 +75,7 @@ class Tombstone(msgspec.Struct, frozen=True):
     id: int
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A line of a timeline: a tweet (`id` is the tweet's) or its retweet (`id` is the retweet's own)."""
 
     id: int
@@ -93,7 +93,7 @@ class Thread(msgspec.Struct, frozen=True):
     """Direct answers that the viewer may see, oldest first within a page, pages in the order of `replies`."""
 
 
-class Candidates(msgspec.Struct, frozen=True):
+class Candidates(msgspec.Struct, frozen=True, gc=False):
     """Entries without regard to who looks, ascending by id, packed int64 little endian."""
 
     entry_ids: bytes

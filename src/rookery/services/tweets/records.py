@@ -21,7 +21,7 @@ _entities_of = msgspec.json.Decoder(Entities).decode
 _mentions_of = msgspec.json.Decoder(dict[str, int]).decode
 
 
-class TweetRecord(msgspec.Struct, frozen=True):
+class TweetRecord(msgspec.Struct, frozen=True, gc=False):
     """A tweet with its counts, whoever looks. Fulfils `kernel.visibility.TweetFacts`."""
 
     id: int
@@ -58,7 +58,7 @@ class TweetRecord(msgspec.Struct, frozen=True):
         return self.root_id or self.id
 
 
-class RetweetRecord(msgspec.Struct, frozen=True):
+class RetweetRecord(msgspec.Struct, frozen=True, gc=False):
     """A retweet that stands."""
 
     id: int

@@ -23,7 +23,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class User(msgspec.Struct, frozen=True):
+class User(msgspec.Struct, frozen=True, gc=False):
     """What everybody may know of an account."""
 
     id: int
@@ -122,7 +122,7 @@ class SignedIn(msgspec.Struct, frozen=True):
         return f"SignedIn({self.session!r})"
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """Whom a token stands for."""
 
     user_id: int
