@@ -178,6 +178,17 @@ class Histories(RuleBasedStateMachine):
             self.clock.advance(apart)
             self.do(self.network.ingestion.retweet(one, self.tweets[at % len(self.tweets)]))
 
+    @rule(a=person, b=person, c=person)
+    def a_retweet_is_undone(self, a: int, b: int, c: int) -> None:
+        """While `c` follows and reads `b`, `b` retweets what `a` wrote, and takes it back."""
+        self.do(self.network.graph.follow(self.people[c], self.people[b]))
+        self.posted(self.people[a], NewTweet("pass it on"))
+        tweet = self.tweets[-1] if self.tweets else 0
+        self.do(self.network.ingestion.retweet(self.people[b], tweet))
+        self.read(c)
+        self.do(self.network.ingestion.unretweet(self.people[b], tweet))
+        self.read(c)
+
     @rule(at=pick)
     def delete(self, at: int) -> None:
         if self.tweets:
