@@ -18,8 +18,8 @@ from rookery.kernel.pages import Page
 from rookery.kernel.visibility import Visibility
 from rookery.services.tweets import candidates
 from rookery.services.tweets.audit import Difference
-from rookery.services.tweets.contract import Candidates, ImportedEntry, TweetType
-from rookery.services.tweets.records import RetweetRecord, TweetRecord
+from rookery.services.tweets.contract import Candidates, ImportedEntry, TweetRecord, TweetType
+from rookery.services.tweets.records import RetweetRecord
 from rookery.services.tweets.store import Change, Listing, Mark, TweetStore
 from rookery.services.tweets.tables import AUTHORS, COUNTS, FAVORITES, RETWEETS
 from tests.conftest import NEW_YEAR

@@ -69,7 +69,7 @@ def slice_of(rows: Sequence[T], page: Page, cursor: Callable[[T], int]) -> Slice
         items.reverse()
     if not items:
         # Above the newest row there is nothing yet: the same cursor finds what comes. Older rows than `after` may exist.
-        return Slice(items, page.after + 1 if page.after is not None else None, page.after)
+        return Slice(items, min(page.after + 1, MAX_ID) if page.after is not None else None, page.after)
     has_older = True if page.upwards else more
     return Slice(items, cursor(items[-1]) if has_older else None, cursor(items[0]))
 

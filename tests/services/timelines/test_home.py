@@ -40,7 +40,7 @@ class People:
         """Contents with reasons, newest first."""
         await caught_up(self.network)
         page = await self.network.timelines.home(self.ids[reader], Page(50))
-        return [f"{i.entry.tweet.content} ({i.reason.kind}{_by(i.reason.by)})" for i in page.items]
+        return [f"{i.entry.tweet.record.content} ({i.reason.kind}{_by(i.reason.by)})" for i in page.items]
 
 
 def _by(user: Any) -> str:

@@ -10,6 +10,9 @@ from rookery.kernel.clock import ManualClock
 from rookery.kernel.errors import Forbidden, NotFound
 from rookery.kernel.visibility import Place, Visibility
 from rookery.services.tweets.contract import (
+    BOOKMARKED,
+    FAVORITED,
+    RETWEETED,
     Favorited,
     ImportedEntry,
     NewTweet,
@@ -17,7 +20,6 @@ from rookery.services.tweets.contract import (
     TweetCounts,
     Unfavorited,
     Unretweeted,
-    ViewerMarks,
 )
 from rookery.settings import Settings
 from rookery.wiring import open_network
@@ -35,8 +37,8 @@ async def test_acting_twice_changes_nothing_and_tells_nobody_again(world: World)
         await act.favorite(bob, tweet.id)
     shown = await world.get(tweet.id, bob)
     assert shown is not None
-    assert shown.counts == TweetCounts(retweets=1, favorites=1)
-    assert shown.marks == ViewerMarks(favorited=True, retweeted=True, bookmarked=True)
+    assert shown.record.counts == TweetCounts(retweets=1, favorites=1)
+    assert shown.marks == FAVORITED | RETWEETED | BOOKMARKED
     (retweet,) = (await world.reads.by_user(bob, 0, page())).items
     for _ in range(2):
         await act.unretweet(bob, tweet.id)
@@ -44,7 +46,7 @@ async def test_acting_twice_changes_nothing_and_tells_nobody_again(world: World)
         await act.unfavorite(bob, tweet.id)
     shown = await world.get(tweet.id, bob)
     assert shown is not None
-    assert (shown.counts, shown.marks) == (TweetCounts(), ViewerMarks())
+    assert (shown.record.counts, shown.marks) == (TweetCounts(), 0)
     events = await world.events(Retweeted, Unretweeted, Favorited, Unfavorited)
     assert [(type(event), event.key) for event in events] == [
         (Retweeted, tweet.id),
@@ -65,8 +67,8 @@ async def test_marks_are_each_viewers_own(world: World) -> None:
         shown = await world.get(quote.id, viewer)
         assert shown is not None
         assert shown.quoted is not None
-        assert shown.quoted.marks.favorited is marked
-        assert not shown.marks.favorited
+        assert shown.quoted.marks == (FAVORITED if marked else 0)
+        assert shown.marks == 0
 
 
 @pytest.mark.parametrize("visibility", [Visibility.FOLLOWERS, Visibility.MENTIONED])
@@ -108,7 +110,7 @@ async def test_one_takes_back_what_one_did_even_where_the_tweet_is_hidden_since(
             await call(bob, tweet.id)
     shown = await world.get(tweet.id, ann)
     assert shown is not None
-    assert shown.counts == TweetCounts()
+    assert shown.record.counts == TweetCounts()
 
 
 async def test_a_hundred_people_at_once_and_every_count_is_right(world: World) -> None:
@@ -129,9 +131,9 @@ async def test_a_hundred_people_at_once_and_every_count_is_right(world: World) -
     assert shown is not None
     assert await world.store.check() == []
     favorited, retweeted = await world.events(Favorited, Unfavorited), await world.events(Retweeted, Unretweeted)
-    assert shown.counts.favorites == sum(1 if isinstance(event, Favorited) else -1 for event in favorited)
-    assert shown.counts.retweets == sum(1 if isinstance(event, Retweeted) else -1 for event in retweeted)
-    assert len((await world.reads.favoriters(tweet.id, 0, page(100))).items) == shown.counts.favorites
+    assert shown.record.counts.favorites == sum(1 if isinstance(event, Favorited) else -1 for event in favorited)
+    assert shown.record.counts.retweets == sum(1 if isinstance(event, Retweeted) else -1 for event in retweeted)
+    assert len((await world.reads.favoriters(tweet.id, 0, page(100))).items) == shown.record.counts.favorites
     assert (await world.store.load([tweet.id]))[tweet.id] == (await world.reads.records([tweet.id]))[tweet.id]
 
 
@@ -143,14 +145,14 @@ async def test_what_this_process_writes_is_seen_before_any_event_is_handled(tmp_
         for number in range(1, 4):
             await world.ingestion.retweet(bob, tweet.id)
             (entry,) = (await world.reads.by_user(bob, 0, page())).items
-            assert entry.tweet.counts == TweetCounts(retweets=1, favorites=number - 1)
+            assert entry.tweet.record.counts == TweetCounts(retweets=1, favorites=number - 1)
             await world.ingestion.import_favorites([ImportedEntry(number, tweet.id, clock.now())])
             await world.ingestion.unretweet(bob, tweet.id)
             assert await world.reads.show([entry.id], [tweet.id], 0, Place.HOME) == [None]
         await world.ingestion.import_favorites([ImportedEntry(9, tweet.id, clock.now())])
         shown = await world.get(tweet.id, 0)
         assert shown is not None
-        assert shown.counts == TweetCounts(favorites=4)
+        assert shown.record.counts == TweetCounts(favorites=4)
         await world.ingestion.delete(ann, tweet.id)
         assert await world.get(tweet.id, 0) is None
 
@@ -169,6 +171,6 @@ async def test_what_another_process_writes_is_seen_here(world: World) -> None:
         await world.caught_up()
         shown = await world.reads.get([tweet.id, parent.id, gone.id, answer.id], 0)
     assert ids(shown) == [tweet.id, parent.id, answer.id]
-    assert shown[0].counts == TweetCounts(favorites=1)
-    assert shown[1].counts == TweetCounts(replies=1)
+    assert shown[0].record.counts == TweetCounts(favorites=1)
+    assert shown[1].record.counts == TweetCounts(replies=1)
     assert await world.reads.show([entry.id], [tweet.id], 0, Place.HOME) == [None]

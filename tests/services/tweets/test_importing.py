@@ -30,10 +30,15 @@ async def test_an_old_tweet_keeps_its_time_and_stands_where_it_belongs(world: Wo
     assert moment_of(id) == OLD
     tweet = await world.get(id, 0)
     assert tweet is not None
-    assert (tweet.content, tweet.created_at, tweet.imported, tweet.lang) == (long, OLD, True, "en")
-    assert tweet.mentions == {"bob": bob}
-    assert [tag.key for tag in tweet.entities.hashtags] == ["old"]
-    assert tweet.counts == TweetCounts()
+    assert (tweet.record.content, tweet.record.created_at, tweet.record.imported, tweet.record.lang) == (
+        long,
+        OLD,
+        True,
+        "en",
+    )
+    assert tweet.record.mentions == {"bob": bob}
+    assert [tag.key for tag in tweet.record.entities.hashtags] == ["old"]
+    assert tweet.record.counts == TweetCounts()
     entries = (await world.reads.by_user(ann, 0, page())).items
     assert ids(entries) == [new.id, id]
     assert await world.reads.tweet_counts([ann]) == {ann: 2}
@@ -125,7 +130,7 @@ async def test_thousands_in_the_same_millisecond_get_ids_of_their_own(world: Wor
     assert await world.store.check() == []
     shown = await world.get(tweets[0], 0)
     assert shown is not None
-    assert shown.counts == TweetCounts(retweets=60, favorites=60)
+    assert shown.record.counts == TweetCounts(retweets=60, favorites=60)
     assert len((await world.reads.favoriters(tweets[0], 0, page(100))).items) == 60
 
 
@@ -139,7 +144,7 @@ async def test_imported_acts_are_seen_though_the_tweet_was_in_memory(world: Worl
     assert await world.ingestion.import_favorites(acts) == 1
     shown = await world.get(tweet.id, bob)
     assert shown is not None
-    assert shown.counts == TweetCounts(retweets=1, favorites=1)
+    assert shown.record.counts == TweetCounts(retweets=1, favorites=1)
     (entry,) = (await world.reads.by_user(bob, 0, page())).items
     assert await world.reads.show([entry.id], [tweet.id], 0, Place.HOME) == [entry]
 
@@ -152,7 +157,7 @@ async def test_what_no_tweet_may_hold_is_mended_or_left_out(world: World) -> Non
     assert id is not None
     tweet = await world.get(id, 0)
     assert tweet is not None
-    assert (tweet.content, tweet.lang, tweet.media_url) == ("a\nb\ufffdc\ufffd\ufffd", None, None)
+    assert (tweet.record.content, tweet.record.lang, tweet.record.media_url) == ("a\nb\ufffdc\ufffd\ufffd", None, None)
 
 
 async def test_an_unknown_author_or_an_impossible_time_is_refused_whole(world: World) -> None:
@@ -166,4 +171,4 @@ async def test_an_unknown_author_or_an_impossible_time_is_refused_whole(world: W
     assert await world.ingestion.imported_ids("archive", ["1", "2"]) == {}
     (ancient,) = await world.ingestion.import_tweets([old(ann, "3", at=-(10**12))])
     assert ancient is not None
-    assert (await world.reads.get([ancient], 0))[0].created_at == -(10**12)
+    assert (await world.reads.get([ancient], 0))[0].record.created_at == -(10**12)

@@ -31,13 +31,13 @@ async def test_a_tweet_comes_back_as_it_was_posted_and_neighbours_hear_of_it(wor
     ann, bob, _ = await world.people("ann", "Bob", "cleo")
     content = "Hi @bob and @nobody, see #Löwe https://example.org/a"
     tweet = await world.post(ann, content, lang="de-CH", visibility=Visibility.UNLISTED)
-    assert (tweet.content, tweet.lang, tweet.visibility) == (content, "de-CH", Visibility.UNLISTED)
+    assert (tweet.record.content, tweet.record.lang, tweet.record.visibility) == (content, "de-CH", Visibility.UNLISTED)
     assert tweet.author.handle == "ann"
-    assert tweet.mentions == {"bob": bob}
-    assert [tag.key for tag in tweet.entities.hashtags] == ["löwe"]
-    assert tweet.type is TweetType.LINK
-    assert tweet.created_at == clock.now()
-    assert tweet.counts == TweetCounts()
+    assert tweet.record.mentions == {"bob": bob}
+    assert [tag.key for tag in tweet.record.entities.hashtags] == ["löwe"]
+    assert tweet.record.type is TweetType.LINK
+    assert tweet.record.created_at == clock.now()
+    assert tweet.record.counts == TweetCounts()
     assert await world.get(tweet.id, 0) == tweet
     assert await world.events(Posted) == [
         Posted(tweet.id, ann, Visibility.UNLISTED, mentioned_ids=(bob,), hashtags=("löwe",))
@@ -47,7 +47,7 @@ async def test_a_tweet_comes_back_as_it_was_posted_and_neighbours_hear_of_it(wor
 
 async def test_text_is_kept_in_its_normal_form(world: World) -> None:
     (ann,) = await world.people("ann")
-    assert (await world.post(ann, "a\r\nb\rc e\u0301")).content == "a\nb\nc \u00e9"
+    assert (await world.post(ann, "a\r\nb\rc e\u0301")).record.content == "a\nb\nc \u00e9"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_any_attachment_and_language_is_judged_without_an_error(text: str) -> No
 async def test_the_type_follows_from_the_attachment(world: World, url: str, type: TweetType) -> None:
     (ann,) = await world.people("ann")
     tweet = await world.post(ann, "look", media_url=url)
-    assert (tweet.type, tweet.media_url) == (type, url)
+    assert (tweet.record.type, tweet.record.media_url) == (type, url)
 
 
 # --- answers and quotes
@@ -149,12 +149,12 @@ async def test_answers_and_quotes_count_and_carry_what_they_refer_to(world: Worl
     first = await world.post(ann, "first")
     answer = await world.post(bob, "answer", reply_to=first.id)
     quote = await world.post(bob, "quote", quote_of=first.id)
-    assert (answer.reply_to, answer.reply_to_user_id) == (first.id, ann)
+    assert (answer.record.reply_to, answer.record.reply_to_user_id) == (first.id, ann)
     assert quote.quoted is not None
     assert (quote.quoted.id, quote.quoted.quoted) == (first.id, None)
     shown = await world.get(first.id, ann)
     assert shown is not None
-    assert shown.counts == TweetCounts(replies=1, quotes=1)
+    assert shown.record.counts == TweetCounts(replies=1, quotes=1)
     posted = await world.events(Posted)
     assert isinstance(posted[1], Posted)
     assert posted[1].reply_to_user_id == ann
@@ -174,11 +174,11 @@ async def test_only_answers_for_everybody_are_counted(world: World) -> None:
     await world.post(prot, "protected", reply_to=first.id)
     shown = await world.get(first.id, ann)
     assert shown is not None
-    assert shown.counts == TweetCounts()
+    assert shown.record.counts == TweetCounts()
     await world.post(bob, "aloud", reply_to=first.id, quote_of=first.id, visibility=Visibility.UNLISTED)
     shown = await world.get(first.id, ann)
     assert shown is not None
-    assert shown.counts == TweetCounts(replies=1, quotes=1)
+    assert shown.record.counts == TweetCounts(replies=1, quotes=1)
     assert await world.store.check() == []
 
 
@@ -260,7 +260,7 @@ async def test_a_deleted_tweet_is_gone_its_text_too_and_its_answers_remain(world
     assert "a.org" not in repr(record)
     shown = await world.get(root.id, bob)
     assert shown is not None
-    assert shown.counts.replies == 0
+    assert shown.record.counts.replies == 0
     thread = await world.reads.thread(tweet.id, bob, page())
     assert thread.tweet == Tombstone(tweet.id)
     assert ids(thread.ancestors) == [root.id]
@@ -268,7 +268,7 @@ async def test_a_deleted_tweet_is_gone_its_text_too_and_its_answers_remain(world
     assert ids((await world.reads.thread(answer.id, bob, page())).ancestors) == [root.id, tweet.id]
     shown = await world.get(quote.id, bob)
     assert shown is not None
-    assert (shown.quote_of, shown.quoted) == (tweet.id, None)
+    assert (shown.record.quote_of, shown.quoted) == (tweet.id, None)
     await world.ingestion.delete(ann, tweet.id)
     deleted = await world.events(Deleted)
     assert [event.key for event in deleted] == [tweet.id]

@@ -18,6 +18,8 @@ from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.calls import Answer, Operation
 from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
+from rookery.gateways.rest.fragments import Fragments
+from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import Interests, RecordInterest
 from rookery.gateways.rest.language import Catalogs
 from rookery.gateways.rest.people import PeopleCalls
@@ -67,7 +69,7 @@ def create_app(
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
     block or raise.
     """
-    presenter = Presenter(graph, reads)
+    presenter, fragments = Presenter(graph, reads), Fragments()
     interests = Interests(record_interest, clock)
     runner = Runner(
         users=users,
@@ -79,8 +81,10 @@ def create_app(
     operations = [
         *AccountCalls(users=users, graph=graph, presenter=presenter, interests=interests).operations(),
         *PeopleCalls(users=users, graph=graph, presenter=presenter).operations(),
-        *TweetCalls(ingestion=ingestion, reads=reads, presenter=presenter, interests=interests).operations(),
-        *FeedCalls(timelines=timelines, reads=reads).operations(),
+        *TweetCalls(
+            ingestion=ingestion, reads=reads, presenter=presenter, fragments=fragments, interests=interests
+        ).operations(),
+        *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)
 
@@ -94,7 +98,14 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
-    return Edge(app, runner, metrics=metrics, cors_origins=options.cors_origins, body_limit=options.body_limit)
+    return Edge(
+        app,
+        runner,
+        HotRoutes(operations),
+        metrics=metrics,
+        cors_origins=options.cors_origins,
+        body_limit=options.body_limit,
+    )
 
 
 def _routes(operations: Sequence[Operation], runner: Runner) -> list[HTTPRouteHandler]:

@@ -50,12 +50,12 @@ class Answer(NamedTuple):
 
 
 class Paged(Protocol):
-    """A shape with cursors."""
+    """A page with cursors."""
 
     @property
-    def next(self) -> str | None: ...
+    def next(self) -> str | int | None: ...
     @property
-    def prev(self) -> str | None: ...
+    def prev(self) -> str | int | None: ...
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +85,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
     """Statuses of errors beyond those that any such call may have."""
     media_type: str = JSON
+    hot: bool = False
+    """So often called that it goes past the framework; what happens around the call is the same."""
     hidden: bool = False
     """Left out of the OpenAPI document."""
 
@@ -160,10 +162,13 @@ class Call:
 
     def links(self, of: Paged) -> dict[str, str]:
         """The Link header (RFC 8288) of a page: absolute paths, the other parameters of the query kept."""
+        if of.next is None and of.prev is None:
+            return {}
+        kept = {name: value for name, value in self.query.items() if name not in ("before", "after")}
+        target = f"{quote(self.path)}?{urlencode(kept)}&" if kept else f"{quote(self.path)}?"
         links: list[str] = []
-        for cursor, parameter, relation in ((of.next, "before", "next"), (of.prev, "after", "prev")):
-            if cursor is not None:
-                kept = {name: value for name, value in self.query.items() if name not in ("before", "after")}
-                target = f"{quote(self.path)}?{urlencode({**kept, parameter: cursor})}"
-                links.append(f'<{target}>; rel="{relation}"')
-        return {"Link": ", ".join(links)} if links else {}
+        if of.next is not None:
+            links.append(f'<{target}before={of.next}>; rel="next"')
+        if of.prev is not None:
+            links.append(f'<{target}after={of.prev}>; rel="prev"')
+        return {"Link": ", ".join(links)}

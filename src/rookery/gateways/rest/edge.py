@@ -1,12 +1,14 @@
 """The outermost layer of the gateway: request ids, CORS, headers for safety, HEAD, metrics, and a last net for errors."""
 
+import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from rookery.gateways.rest.calls import Answer
-from rookery.gateways.rest.runner import TRACE, Receive, Runner, Scope, Trace, headers_of, too_large
+from rookery.gateways.rest.calls import JSON, Answer
+from rookery.gateways.rest.hot import HotRoutes
+from rookery.gateways.rest.runner import TRACE, Receive, Runner, Scope, Trace, too_large
 from rookery.infra.telemetry.port import Requests
 
 Message = dict[str, Any]
@@ -23,6 +25,8 @@ _DEFAULTS: Final[Sequence[Header]] = (
     # An answer is data: a browser that is led to one shows it and runs nothing of it.
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+_ALWAYS: Final[Sequence[Header]] = (*_SAFE, *_DEFAULTS)
+_DEFAULT_NAMES: Final = frozenset(name for name, _ in _DEFAULTS)
 _EXPOSED: Final = b"Link, Location, ETag, Retry-After, WWW-Authenticate, X-Request-Id"
 _PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
@@ -31,19 +35,31 @@ _PREFLIGHT: Final[Sequence[Header]] = (
 )
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _ANY_ORIGIN: Final = "*"
+_JSON: Final[Header] = (b"content-type", JSON.encode())
 
 
 class Edge:
     """The ASGI application that the server runs; what is not HTTP passes through."""
 
     def __init__(
-        self, app: App, runner: Runner, *, metrics: Requests, cors_origins: Sequence[str], body_limit: int
+        self,
+        app: App,
+        runner: Runner,
+        hot: HotRoutes,
+        *,
+        metrics: Requests,
+        cors_origins: Sequence[str],
+        body_limit: int,
     ) -> None:
+        """`app` answers what no `hot` route does."""
         self._app = app
         self._runner = runner
+        self._hot = hot
         self._origins = frozenset(cors_origins)
         self._body_limit = body_limit
         self._metrics = metrics
+        # Told apart from those of other processes, and of this one's earlier runs.
+        self._request_id = map((secrets.token_hex(5) + "{:06x}").format, itertools.count()).__next__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,15 +67,12 @@ class Edge:
             return
         started = time.perf_counter()
         method: str = scope["method"]
-        trace = Trace(secrets.token_hex(8))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        trace = scope[TRACE] = Trace(self._request_id(), headers)
+        cors = self._cors(headers.get("origin")) if self._origins else ()
         status = 0
 
-        # HEAD is answered as GET (RFC 9110, 9.3.2); the server leaves the body out.
-        inner = {**scope, "method": "GET" if method == "HEAD" else method, TRACE: trace}
-        headers = headers_of(inner)
-        cors = self._cors(headers.get("origin"))
-
-        async def answer(message: Message) -> None:
+        async def pass_on(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -67,48 +80,59 @@ class Edge:
             await send(message)
 
         try:
-            if method == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers:
-                allowed = _PREFLIGHT if cors and cors[0][0] == b"access-control-allow-origin" else ()
-                await _send(answer, Answer(status=204), allowed)
-            elif (declared := headers.get("content-length", "")).isdigit() and int(declared) > self._body_limit:
-                await _send(answer, self._runner.failed(too_large(self._body_limit), inner, headers))
+            # HEAD is answered as GET (RFC 9110, 9.3.2); the server leaves the body out.
+            if method == "HEAD":
+                scope = {**scope, "method": "GET"}
+            found = self._hot.find(scope["method"], scope["path"])
+            if (declared := headers.get("content-length", "")).isdigit() and int(declared) > self._body_limit:
+                answer = self._runner.failed(too_large(self._body_limit), scope)
+            elif found is not None:
+                answer = await self._runner.run(*found, scope, receive)
+            elif method == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers:
+                answer = Answer(status=204)
+                cors = (*cors, *_PREFLIGHT) if cors and cors[0][0] == b"access-control-allow-origin" else cors
             else:
-                await self._app(inner, receive, answer)
+                await self._app(scope, receive, pass_on)
+                return
+            status = answer.status
+            await _send(send, answer, cors, trace)
         except Exception as error:
             if status:
                 raise
-            await _send(answer, self._runner.failed(error, inner, headers))
+            answer = self._runner.failed(error, scope)
+            status = answer.status
+            await _send(send, answer, cors, trace)
         finally:
             label = method if method in _METHODS else "other"
             self._metrics.answered(trace.route, label, status, time.perf_counter() - started)
 
-    def _cors(self, origin: str | None) -> list[Header]:
+    def _cors(self, origin: str | None) -> Sequence[Header]:
         """The CORS headers of an answer. Tokens travel in a header, so no credentials of the browser are ever asked for."""
-        if not self._origins:
-            return []
         if _ANY_ORIGIN in self._origins:
-            return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
+            return ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED))
         vary = (b"vary", b"Origin")
         if origin is None or origin not in self._origins:
-            return [vary]
+            return (vary,)
         allow = (b"access-control-allow-origin", origin.encode("latin-1"))
-        return [allow, (b"access-control-expose-headers", _EXPOSED), vary]
+        return (allow, (b"access-control-expose-headers", _EXPOSED), vary)
 
 
 def _complete(given: Sequence[Header], cors: Sequence[Header], trace: Trace) -> list[Header]:
-    names = {name.lower() for name, _ in given}
-    return [
-        *given,
-        *_SAFE,
-        *(one for one in _DEFAULTS if one[0] not in names),
-        *cors,
-        (b"x-request-id", trace.request_id.encode()),
-    ]
+    """The headers of an answer: its own, what every answer carries, and the defaults that it does not set itself."""
+    defaults = _ALWAYS
+    if not _DEFAULT_NAMES.isdisjoint(names := {name.lower() for name, _ in given}):
+        defaults = (*_SAFE, *(one for one in _DEFAULTS if one[0] not in names))
+    return [*given, *defaults, *cors, (b"x-request-id", trace.request_id.encode())]
 
 
-async def _send(send: Callable[[Message], Awaitable[None]], answer: Answer, more: Sequence[Header] = ()) -> None:
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-    if answer.body:
-        headers += [(b"content-type", answer.media_type.encode()), (b"content-length", str(len(answer.body)).encode())]
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, *more]})
-    await send({"type": "http.response.body", "body": answer.body})
+async def _send(send: Send, answer: Answer, cors: Sequence[Header], trace: Trace) -> None:
+    body = answer.body
+    headers: list[Header] = []
+    if body:
+        kind = answer.media_type
+        headers.append(_JSON if kind is JSON else (b"content-type", kind.encode()))
+        headers.append((b"content-length", b"%d" % len(body)))
+    for name, value in answer.headers.items():
+        headers.append((name.lower().encode(), value.encode("latin-1")))
+    await send({"type": "http.response.start", "status": answer.status, "headers": _complete(headers, cors, trace)})
+    await send({"type": "http.response.body", "body": body})

@@ -4,7 +4,7 @@ from typing import Final
 
 from rookery.gateways.rest import parameters, parsing, shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation, Parameter
-from rookery.gateways.rest.present import encode, home, profile
+from rookery.gateways.rest.fragments import Fragments
 from rookery.kernel.errors import Invalid
 from rookery.services.timelines.contract import Timelines
 from rookery.services.tweets.contract import TweetReads
@@ -20,9 +20,10 @@ _MEDIA: Final = parameters.flag_parameter("media", "Whether to keep only tweets 
 class FeedCalls:
     """The calls about timelines."""
 
-    def __init__(self, *, timelines: Timelines, reads: TweetReads) -> None:
+    def __init__(self, *, timelines: Timelines, reads: TweetReads, fragments: Fragments) -> None:
         self._timelines = timelines
         self._reads = reads
+        self._fragments = fragments
 
     def operations(self) -> list[Operation]:
         """What is offered."""
@@ -38,6 +39,7 @@ class FeedCalls:
                 parameters=(_ORDER,),
                 answer=shapes.Timeline,
                 paged=True,
+                hot=True,
             ),
             Operation(
                 id="get_user_timeline",
@@ -50,6 +52,7 @@ class FeedCalls:
                 parameters=(_REPLIES, _MEDIA),
                 answer=shapes.Timeline,
                 paged=True,
+                hot=True,
                 errors=(404,),
             ),
         ]
@@ -57,17 +60,15 @@ class FeedCalls:
     async def newsfeed(self, call: Call) -> Answer:
         if call.query.get("order", _LATEST) != _LATEST:
             raise Invalid("{field} can be {known} only", field="order", known=_LATEST, code="invalid_order")
-        page = home(await self._timelines.home(call.me.user_id, call.page()))
-        return Answer(encode(page), headers=call.links(page))
+        page = await self._timelines.home(call.me.user_id, call.page())
+        return Answer(self._fragments.home(page), headers=call.links(page))
 
     async def user_timeline(self, call: Call) -> Answer:
-        page = profile(
-            await self._reads.by_user(
-                call.id(),
-                call.viewer_id,
-                call.page(),
-                replies=parsing.flag(call.query.get("replies"), "replies", True),
-                media=parsing.flag(call.query.get("media"), "media", False),
-            )
+        page = await self._reads.by_user(
+            call.id(),
+            call.viewer_id,
+            call.page(),
+            replies=parsing.flag(call.query.get("replies"), "replies", True),
+            media=parsing.flag(call.query.get("media"), "media", False),
         )
-        return Answer(encode(page), headers=call.links(page))
+        return Answer(self._fragments.profile(page), headers=call.links(page))

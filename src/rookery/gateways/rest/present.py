@@ -1,18 +1,16 @@
-"""From what services answer to the JSON of the API. Pure but for `Presenter`, which asks for counts in bulk."""
+"""From what services answer to the shapes of the API. Pure but for `Presenter`, which asks for counts in bulk."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
 
 from rookery.gateways.rest import shapes
 from rookery.kernel.clock import Millis, to_datetime
 from rookery.kernel.pages import Slice
 from rookery.kernel.text import Entities
 from rookery.services.graph.contract import Counts, Graph, Relationship
-from rookery.services.timelines.contract import Item
-from rookery.services.tweets.contract import Entry, Thread, Tombstone, Tweet, TweetReads, TweetType
+from rookery.services.tweets.contract import TweetReads, TweetRecord, TweetType
 from rookery.services.users.contract import Account, Session, SignedIn, User
 
 encode = msgspec.json.Encoder().encode
@@ -20,8 +18,6 @@ encode = msgspec.json.Encoder().encode
 
 _NO_COUNTS: Final = Counts()
 _NO_ENTITIES: Final = shapes.Entities([], [], [], [])
-_OWN: Final = shapes.Reason("own")
-_FOLLOW: Final = shapes.Reason("follow")
 
 
 def rfc3339(moment: Millis) -> str:
@@ -29,11 +25,13 @@ def rfc3339(moment: Millis) -> str:
     return to_datetime(moment).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def _moment(moment: Millis | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
+def moment(of: Millis | None) -> str | None:
+    """`of` as RFC 3339 text, if there is one."""
+    return None if of is None else rfc3339(of)
 
 
-def _id(id: int | None) -> str | None:
+def optional_id(id: int | None) -> str | None:
+    """An id or a cursor, if there is one."""
     return None if id is None else str(id)
 
 
@@ -76,7 +74,7 @@ def account(of: Account, counts: Counts, tweets: int) -> shapes.Account:
         email=of.email,
         date_of_birth=of.date_of_birth,
         country=of.country,
-        last_active=_moment(of.last_active),
+        last_active=moment(of.last_active),
     )
 
 
@@ -107,83 +105,23 @@ def session(of: Session, current: int) -> shapes.Session:
     )
 
 
-def tweet(of: Tweet) -> shapes.Tweet:
-    """A tweet, with the one it quotes."""
-    counts, marks = of.counts, of.marks
-    return shapes.Tweet(
-        id=str(of.id),
-        type=of.type.value,
-        author=author(of.author),
-        content=of.content,
-        lang=of.lang,
-        visibility=of.visibility.value,
-        entities=_entities(of),
-        media=_media(of),
-        reply_to=_id(of.reply_to),
-        reply_to_user_id=_id(of.reply_to_user_id),
-        quote_of=_id(of.quote_of),
-        quoted=None if of.quoted is None else tweet(of.quoted),
-        created_at=rfc3339(of.created_at),
-        edited_at=_moment(of.edited_at),
-        imported=of.imported,
-        counts=shapes.TweetCounts(counts.replies, counts.retweets, counts.quotes, counts.favorites),
-        viewer=shapes.ViewerMarks(marks.favorited, marks.retweeted, marks.bookmarked),
-    )
-
-
-def tweets(of: Slice[Tweet]) -> shapes.TweetList:
-    """A page of tweets."""
-    return shapes.TweetList([tweet(one) for one in of.items], _id(of.next), _id(of.prev))
-
-
-def home(of: Slice[Item]) -> shapes.Timeline:
-    """A page of a home timeline."""
-    return shapes.Timeline([_item(one) for one in of.items], _id(of.next), _id(of.prev))
-
-
-def profile(of: Slice[Entry]) -> shapes.Timeline:
-    """A page of a user timeline: `own` for what its owner wrote, `retweet` by the owner for the rest."""
-    items = [
-        shapes.Item(
-            str(one.id),
-            tweet(one.tweet),
-            _OWN if one.retweeter is None else shapes.Reason("retweet", author(one.retweeter)),
-        )
-        for one in of.items
-    ]
-    return shapes.Timeline(items, _id(of.next), _id(of.prev))
-
-
-def thread(of: Thread) -> shapes.Thread:
-    """A tweet in its conversation."""
-    return shapes.Thread([_standing(one) for one in of.ancestors], _standing(of.tweet), tweets(of.replies))
-
-
-def _item(of: Item) -> shapes.Item:
-    kind, by = of.reason.kind.value, of.reason.by
-    reason = _FOLLOW if kind == "follow" else shapes.Reason(kind, UNSET if by is None else author(by))
-    return shapes.Item(str(of.entry.id), tweet(of.entry.tweet), reason)
-
-
-def _standing(of: Tweet | Tombstone) -> shapes.Tweet | shapes.Tombstone:
-    return shapes.Tombstone(str(of.id)) if isinstance(of, Tombstone) else tweet(of)
-
-
-def _media(of: Tweet) -> list[shapes.Media]:
+def media(of: TweetRecord) -> list[shapes.Media]:
+    """The attachments of a tweet."""
     if of.media_url is None:
         return []
     type = of.type
     return [shapes.Media("link" if type is TweetType.TEXT else type.value, of.media_url)]
 
 
-def _entities(of: Tweet) -> shapes.Entities:
+def entities(of: TweetRecord) -> shapes.Entities:
+    """What a tweet's content refers to."""
     found: Entities = of.entities
     if not (found.mentions or found.hashtags or found.cashtags or found.urls):
         return _NO_ENTITIES
     known = of.mentions
     return shapes.Entities(
         mentions=[
-            shapes.Mention(one.handle, _id(known.get(one.handle.lower())), (one.start, one.end))
+            shapes.Mention(one.handle, optional_id(known.get(one.handle.lower())), (one.start, one.end))
             for one in found.mentions
         ],
         hashtags=[shapes.Hashtag(one.tag, one.key, (one.start, one.end)) for one in found.hashtags],
@@ -210,7 +148,7 @@ class Presenter:
 
     async def page(self, of: Slice[User]) -> shapes.UserList:
         """A page of people."""
-        return shapes.UserList(await self.people(of.items), _id(of.next), _id(of.prev))
+        return shapes.UserList(await self.people(of.items), optional_id(of.next), optional_id(of.prev))
 
     async def own(self, of: Account) -> shapes.Account:
         """An account for its owner."""

@@ -30,6 +30,8 @@ class Trace(Struct):
     """What is known of a request while it runs."""
 
     request_id: str
+    headers: Mapping[str, str]
+    """The request's headers by name in lower case; of a repeated one the last."""
     route: str = "unmatched"
     """The template of the route, once one was found."""
 
@@ -52,14 +54,14 @@ class Runner:
 
     async def run(self, operation: Operation, path_params: Mapping[str, str], scope: Scope, receive: Receive) -> Answer:
         """Answer a request for `operation`; whatever goes wrong is answered as a problem."""
-        headers = headers_of(scope)
-        scope[TRACE].route = operation.path
+        trace: Trace = scope[TRACE]
+        trace.route = operation.path
         try:
-            return await self._run(operation, path_params, scope, receive, headers)
+            return await self._run(operation, path_params, scope, receive, trace.headers)
         except Exception as error:
-            return self.failed(error, scope, headers)
+            return self.failed(error, scope)
 
-    def failed(self, error: Exception, scope: Scope, headers: Mapping[str, str] | None = None) -> Answer:
+    def failed(self, error: Exception, scope: Scope) -> Answer:
         """The problem that tells of `error`. What is not meant for clients is logged, and told as an internal error."""
         trace: Trace = scope[TRACE]
         if not isinstance(error, RookeryError):
@@ -75,7 +77,7 @@ class Runner:
             error = internal()
         elif error.status == 500:
             _log.error("request failed", request_id=trace.request_id, route=trace.route, error=error.sentence())
-        language = self._catalogs.choose((headers or headers_of(scope)).get("accept-language"))
+        language = self._catalogs.choose(trace.headers.get("accept-language"))
         return problem(error, language, instance=scope["path"], request_id=trace.request_id)
 
     async def _run(
@@ -150,11 +152,6 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) ->
 def too_large(limit: int) -> TooLarge:
     """The error of a body longer than `limit` bytes."""
     return TooLarge("the body is longer than {limit} bytes", limit=limit)
-
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """The request's headers by name in lower case; of a repeated one the last."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _tagged(answer: Answer, headers: Mapping[str, str]) -> Answer:

@@ -6,8 +6,9 @@ from typing import Final
 
 from rookery.gateways.rest import parameters, parsing, shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Method, Operation, Parameter
+from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.interests import Interests
-from rookery.gateways.rest.present import Presenter, encode, thread, tweet, tweets
+from rookery.gateways.rest.present import Presenter, encode
 from rookery.kernel.errors import NotFound
 from rookery.kernel.ids import parse_id
 from rookery.kernel.pages import Page, Slice
@@ -33,11 +34,18 @@ class TweetCalls:
     """The calls about tweets."""
 
     def __init__(
-        self, *, ingestion: TweetIngestion, reads: TweetReads, presenter: Presenter, interests: Interests
+        self,
+        *,
+        ingestion: TweetIngestion,
+        reads: TweetReads,
+        presenter: Presenter,
+        fragments: Fragments,
+        interests: Interests,
     ) -> None:
         self._ingestion = ingestion
         self._reads = reads
         self._presenter = presenter
+        self._fragments = fragments
         self._interests = interests
 
     def operations(self) -> list[Operation]:
@@ -57,6 +65,7 @@ class TweetCalls:
                 answer=shapes.Tweet,
                 status=201,
                 located=True,
+                hot=True,
                 errors=(404, 409),
             ),
             Operation(
@@ -145,35 +154,35 @@ class TweetCalls:
         made = await self._ingestion.post(
             call.me.user_id, new, None if key is None else IdempotencyKey(key, sha256(call.raw).digest())
         )
-        return Answer(encode(tweet(made)), 201, {"Location": f"/v1/tweets/{made.id}"})
+        return Answer(self._fragments.tweet(made), 201, {"Location": f"/v1/tweets/{made.id}"})
 
     async def get_tweet(self, call: Call) -> Answer:
         found = await self._reads.get([id := call.id()], call.viewer_id)
         if not found:
             raise NotFound("there is no such tweet", code="tweet_not_found")
         self._interests.read(call, id)
-        return Answer(encode(tweet(found[0])))
+        return Answer(self._fragments.tweet(found[0]))
 
     async def list_tweets(self, call: Call) -> Answer:
         found = await self._reads.get(parameters.ids(call.query), call.viewer_id)
-        return Answer(encode(tweets(Slice(found))))
+        return Answer(self._fragments.tweets(Slice(found)))
 
     async def delete(self, call: Call) -> Answer:
         await self._ingestion.delete(call.me.user_id, call.id())
         return Answer(status=204)
 
     async def get_thread(self, call: Call) -> Answer:
-        found = thread(await self._reads.thread(id := call.id(), call.viewer_id, call.page()))
+        found = await self._reads.thread(id := call.id(), call.viewer_id, call.page())
         self._interests.read(call, id)
-        return Answer(encode(found), headers=call.links(found.replies))
+        return Answer(self._fragments.thread(found), headers=call.links(found.replies))
 
     async def bookmarks(self, call: Call) -> Answer:
-        page = tweets(await self._reads.bookmarks(call.me.user_id, call.page()))
-        return Answer(encode(page), headers=call.links(page))
+        page = await self._reads.bookmarks(call.me.user_id, call.page())
+        return Answer(self._fragments.tweets(page), headers=call.links(page))
 
     def _act(self, id: str, method: Method, what: str, summary: str, act: Act) -> Operation:
         async def handle(call: Call) -> Answer:
-            return Answer(encode(tweet(await act(call.me.user_id, call.id()))))
+            return Answer(self._fragments.tweet(await act(call.me.user_id, call.id())))
 
         return Operation(
             id=id,
@@ -189,8 +198,8 @@ class TweetCalls:
 
     def _tweets(self, id: str, path: str, summary: str, read: ReadTweets) -> Operation:
         async def handle(call: Call) -> Answer:
-            page = tweets(await read(call.id(), call.viewer_id, call.page()))
-            return Answer(encode(page), headers=call.links(page))
+            page = await read(call.id(), call.viewer_id, call.page())
+            return Answer(self._fragments.tweets(page), headers=call.links(page))
 
         return self._list(id, path, summary, handle, shapes.TweetList)
 

@@ -1,7 +1,7 @@
 """Metrics by prometheus-client, and the small application that shows them to operators, on an address of its own."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -37,9 +37,17 @@ class PrometheusMetrics:
             registry=self.registry,
         )
 
+        # Finding a child by its labels costs more than counting.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (route, method, status)
+        children = self._children.get(key)
+        if children is None:
+            children = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
 
     def committed(self, transactions: int) -> None:
         """A group commit of so many transactions."""
@@ -70,6 +78,14 @@ def counter(name: str, meaning: str, label: str, values: Mapping[str, float]) ->
     family = CounterMetricFamily(name, meaning, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
+    return family
+
+
+def counters(name: str, meaning: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+    """A counter kept elsewhere, with several labels."""
+    family = CounterMetricFamily(name, meaning, labels=labels)
+    for keys, value in values.items():
+        family.add_metric(keys, value)
     return family
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from rookery.infra.events.port import Event, EventLog
+from rookery.infra.workers.port import Worker
 from rookery.kernel.interest import Interest, InterestKind
 from rookery.services.analytics.contract import ProfileVisited, Read
 
@@ -20,6 +21,8 @@ class InterestRecorder:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._waiting: list[Event] = []
+        self.worker = Worker("interest", self._run)
+        """Appends what waits once a second."""
         self.lost = 0
         """Notes that found no room, for metrics."""
 
@@ -35,10 +38,11 @@ class InterestRecorder:
         batch, self._waiting = self._waiting, []
         await self._log.publish(batch)
 
-    async def run(self) -> None:
-        """Append what waits once a second, until cancelled."""
+    async def _run(self) -> None:
         while True:
+            self.worker.rest()
             await asyncio.sleep(1)
+            self.worker.beat()
             try:
                 await self.flush()
             except Exception as error:

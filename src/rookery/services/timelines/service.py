@@ -264,7 +264,7 @@ class TimelineService:
             author = tweet.author.id
             if tweet.id >= since and (author == viewer.id or author in viewer.following):
                 others.append((entry.id, tweet.id, tweet.id))
-            if tweet.counts.retweets > 1:
+            if tweet.record.counts.retweets > 1:
                 older = Found.unpack(await self._tweets.retweets_of(tweet.id, actors, since - 1, entry.id))
                 others += [(entry.id, other, tweet.id) for other in older.entry_ids.tolist()]
         if others:

@@ -1,6 +1,6 @@
 """The Tweet Service's two contracts: ingestion (writes) and reads. They own one data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -35,38 +35,68 @@ class TweetCounts(msgspec.Struct, frozen=True, gc=False):
     favorites: int = 0
 
 
-class ViewerMarks(msgspec.Struct, frozen=True, gc=False):
-    """What the viewer did with a tweet."""
+NO_ENTITIES = Entities()
+NO_COUNTS = TweetCounts()
+NO_MENTIONS: Mapping[str, int] = {}
 
-    favorited: bool = False
-    retweeted: bool = False
-    bookmarked: bool = False
+FAVORITED, RETWEETED, BOOKMARKED = 1, 2, 4
+"""What a viewer can have done with a tweet; sums tell of all of it."""
+
+
+class TweetRecord(msgspec.Struct, frozen=True, gc=False):
+    """A tweet with its counts, the same whoever looks. Fulfils `kernel.visibility.TweetFacts`."""
+
+    id: int
+    author_id: int
+    content: str
+    visibility: Visibility
+    type: TweetType
+    created_at: Millis
+    version: int
+    """The tweet's own version plus that of its counts: both only grow, so a larger one is newer, and equal ones are the same."""
+    lang: str | None = None
+    media_url: str | None = None
+    """An attachment kept elsewhere; never fetched by Rookery."""
+    reply_to: int | None = None
+    reply_to_user_id: int | None = None
+    root_id: int | None = None
+    quote_of: int | None = None
+    quoted_user_id: int | None = None
+    entities: Entities = NO_ENTITIES
+    mentions: Mapping[str, int] = NO_MENTIONS
+    """Who is mentioned: the handle in lower case, as written, to the user's id."""
+    counted: bool = False
+    """Whether it was public when it was posted: only such answers and quotes count."""
+    edited_at: Millis | None = None
+    deleted: bool = False
+    imported: bool = False
+    counts: TweetCounts = NO_COUNTS
+
+    @property
+    def mentioned_ids(self) -> Collection[int]:
+        """The ids of those whom it mentions; a tombstone keeps them, since they decide who may see its thread."""
+        return self.mentions.values()
+
+    @property
+    def root(self) -> int:
+        """The conversation's first tweet."""
+        return self.root_id or self.id
 
 
 class Tweet(msgspec.Struct, frozen=True, gc=False):
     """A tweet as one viewer sees it."""
 
-    id: int
-    type: TweetType
+    record: TweetRecord
     author: User
-    content: str
-    lang: str | None
-    visibility: Visibility
-    entities: Entities
-    mentions: Mapping[str, int]
-    """Who is mentioned: the handle in lower case, as written, to the user's id."""
-    media_url: str | None
-    """An attachment kept elsewhere; never fetched by Rookery."""
-    reply_to: int | None
-    reply_to_user_id: int | None
-    quote_of: int | None
-    quoted: "Tweet | None"
+    quoted: "Tweet | None" = None
     """The quoted tweet where the viewer may see it; a quote's own `quoted` is always None."""
-    created_at: Millis
-    edited_at: Millis | None
-    imported: bool
-    counts: TweetCounts
-    marks: ViewerMarks
+    marks: int = 0
+    """What the viewer did with it: a sum of FAVORITED, RETWEETED, BOOKMARKED."""
+
+    @property
+    def id(self) -> int:
+        """The record's id."""
+        return self.record.id
 
 
 class Tombstone(msgspec.Struct, frozen=True):

@@ -8,15 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from rookery.infra.cache.port import Cache
 from rookery.kernel.visibility import Place, Viewer, visible
 from rookery.services.graph.contract import Graph
-from rookery.services.tweets.contract import Entry, Tweet, ViewerMarks
-from rookery.services.tweets.records import RetweetRecord, Stored, TweetRecord
-from rookery.services.tweets.statements import BOOKMARKED, FAVORITED, RETWEETED
+from rookery.services.tweets.contract import Entry, Tweet, TweetRecord
+from rookery.services.tweets.records import RetweetRecord, Stored
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users.contract import User, Users
 
-_MARKS = tuple(
-    ViewerMarks(bool(bits & FAVORITED), bool(bits & RETWEETED), bool(bits & BOOKMARKED)) for bits in range(8)
-)
 _NO_MARKS: Mapping[int, int] = {}
 _NOBODY: Mapping[int, User] = {}
 
@@ -108,8 +104,9 @@ class Hydrator:
             tweet = made.get(record.id)
             if tweet is None:
                 part = inner.get(record.quote_of) if record.quote_of is not None else None
-                below = None if part is None else _tweet(part, accounts[part.author_id], None, marks)
-                tweet = made[record.id] = _tweet(record, accounts[record.author_id], below, marks)
+                below = None if part is None else Tweet(part, accounts[part.author_id], None, marks.get(part.id, 0))
+                tweet = Tweet(record, accounts[record.author_id], below, marks.get(record.id, 0))
+                made[record.id] = tweet
             entries.append(Entry(entry_id, tweet, None if actor_id is None else accounts[actor_id]))
         return entries
 
@@ -123,26 +120,3 @@ def _passes(viewer: Viewer, line: Line, accounts: Mapping[int, User], place: Pla
         return visible(viewer, record, author, place)
     actor = accounts.get(actor_id)
     return actor is not None and visible(viewer, record, author, place, actor)
-
-
-def _tweet(record: TweetRecord, author: User, quoted: Tweet | None, marks: Mapping[int, int]) -> Tweet:
-    return Tweet(
-        record.id,
-        record.type,
-        author,
-        record.content,
-        record.lang,
-        record.visibility,
-        record.entities,
-        record.mentions,
-        record.media_url,
-        record.reply_to,
-        record.reply_to_user_id,
-        record.quote_of,
-        quoted,
-        record.created_at,
-        record.edited_at,
-        record.imported,
-        record.counts,
-        _MARKS[marks.get(record.id, 0)],
-    )

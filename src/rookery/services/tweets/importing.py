@@ -10,8 +10,7 @@ from rookery.kernel.ids import EPOCH, TIME_SHIFT
 from rookery.kernel.text import Entities, entities
 from rookery.kernel.visibility import Visibility, public
 from rookery.services.tweets.bulk import OldTweet
-from rookery.services.tweets.contract import ImportedEntry, ImportedTweet
-from rookery.services.tweets.records import NO_ENTITIES
+from rookery.services.tweets.contract import NO_ENTITIES, ImportedEntry, ImportedTweet
 from rookery.services.tweets.rules import imported_content, is_lang, media_url_flaw, type_of
 from rookery.services.users.contract import User
 

@@ -16,9 +16,8 @@ from rookery.kernel.idset import EMPTY
 from rookery.kernel.visibility import Place, Viewer, public, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets import importing, rules
-from rookery.services.tweets.contract import IdempotencyKey, ImportedEntry, ImportedTweet, NewTweet, Tweet
+from rookery.services.tweets.contract import IdempotencyKey, ImportedEntry, ImportedTweet, NewTweet, Tweet, TweetRecord
 from rookery.services.tweets.reads import ReadService
-from rookery.services.tweets.records import TweetRecord
 from rookery.services.tweets.store import Mark, PostKey, TweetStore, not_found
 from rookery.services.users.contract import User, Users
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from rookery.kernel.ids import MAX_ID
 from rookery.kernel.pages import Page, Slice
 
 T = TypeVar("T")
@@ -56,6 +57,6 @@ async def fill(
         assert page.after is not None
         # Past hidden rows a reader must go on, too, or it would look at them for ever.
         prev = kept[0][0] if kept else page.after if last is None else last
-        return Slice(items, kept[-1][0] if kept else page.after + 1, prev)
+        return Slice(items, kept[-1][0] if kept else min(page.after + 1, MAX_ID), prev)
     older = kept[-1][0] if more else None if ended else last
     return Slice(items, older, kept[0][0] if kept else first)

@@ -13,10 +13,20 @@ from rookery.kernel.errors import NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import Place, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
-from rookery.services.tweets.contract import Candidates, Deleted, Entry, Thread, Tombstone, Touched, Tweet, Unretweeted
+from rookery.services.tweets.contract import (
+    Candidates,
+    Deleted,
+    Entry,
+    Thread,
+    Tombstone,
+    Touched,
+    Tweet,
+    TweetRecord,
+    Unretweeted,
+)
 from rookery.services.tweets.hydrate import Hydrator
 from rookery.services.tweets.paging import Keyed, fill
-from rookery.services.tweets.records import UNDONE, Stored, TweetRecord
+from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.store import Change, Listing, TweetStore, not_found
 from rookery.services.users.contract import User, Users
 
@@ -220,5 +230,5 @@ class ReadService:
 
 
 def _answers_another(entry: Entry) -> bool:
-    tweet = entry.tweet
-    return entry.retweeter is None and tweet.reply_to_user_id not in (None, tweet.author.id)
+    record = entry.tweet.record
+    return entry.retweeter is None and record.reply_to_user_id not in (None, record.author_id)

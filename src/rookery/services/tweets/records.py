@@ -1,61 +1,16 @@
 """What the store keeps of tweets and retweets, as the reads and their cache hold it: the same for every viewer."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from rookery.infra.sql.port import Row, Value
-from rookery.kernel.clock import Millis
 from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Visibility
-from rookery.services.tweets.contract import TweetCounts, TweetType
-
-NO_ENTITIES = Entities()
-NO_COUNTS = TweetCounts()
-_NO_MENTIONS: Mapping[str, int] = {}
+from rookery.services.tweets.contract import NO_COUNTS, NO_ENTITIES, NO_MENTIONS, TweetCounts, TweetRecord, TweetType
 
 _VISIBILITIES = {str(v): v for v in Visibility}
 _TYPES = {str(t): t for t in TweetType}
 _entities_of = msgspec.json.Decoder(Entities).decode
 _mentions_of = msgspec.json.Decoder(dict[str, int]).decode
-
-
-class TweetRecord(msgspec.Struct, frozen=True, gc=False):
-    """A tweet with its counts, whoever looks. Fulfils `kernel.visibility.TweetFacts`."""
-
-    id: int
-    author_id: int
-    content: str
-    visibility: Visibility
-    type: TweetType
-    created_at: Millis
-    version: int
-    """The tweet's own version plus that of its counts: both only grow, so a larger one is newer."""
-    lang: str | None = None
-    media_url: str | None = None
-    reply_to: int | None = None
-    reply_to_user_id: int | None = None
-    root_id: int | None = None
-    quote_of: int | None = None
-    quoted_user_id: int | None = None
-    entities: Entities = NO_ENTITIES
-    mentions: Mapping[str, int] = _NO_MENTIONS
-    counted: bool = False
-    edited_at: Millis | None = None
-    deleted: bool = False
-    imported: bool = False
-    counts: TweetCounts = NO_COUNTS
-
-    @property
-    def mentioned_ids(self) -> Any:
-        """The ids of those whom it mentions; a tombstone keeps them, since they decide who may see its thread."""
-        return self.mentions.values()
-
-    @property
-    def root(self) -> int:
-        """The conversation's first tweet."""
-        return self.root_id or self.id
 
 
 class RetweetRecord(msgspec.Struct, frozen=True, gc=False):
@@ -131,7 +86,7 @@ def tweet_of(row: Row) -> TweetRecord:
         quote_of,
         quoted_user_id,
         NO_ENTITIES if entities is None else _entities_of(entities),
-        _NO_MENTIONS if mentions is None else _mentions_of(mentions),
+        NO_MENTIONS if mentions is None else _mentions_of(mentions),
         counted == 1,
         edited_at,
         deleted_at is not None,

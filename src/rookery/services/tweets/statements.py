@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from rookery.infra.sql.port import Statement, insert, one_of
+from rookery.services.tweets.contract import BOOKMARKED, FAVORITED, RETWEETED
 from rookery.services.tweets.tables import AUTHORS, BOOKMARKS, COUNTS, FAVORITES, KEYS, RETWEETS, TWEETS
 
 _t, _c, _r, _f, _b, _a, _k = TWEETS.c, COUNTS.c, RETWEETS.c, FAVORITES.c, BOOKMARKS.c, AUTHORS.c, KEYS.c
@@ -59,7 +60,6 @@ TWEETS_BY_ID = Statement(
 RETWEETS_BY_ID = Statement(select(_r.id, _r.tweet_id, _r.user_id).where(one_of(_r.id, "ids")))
 
 
-FAVORITED, RETWEETED, BOOKMARKED = 1, 2, 4
 _KINDS = ((FAVORITES, FAVORITED), (RETWEETS, RETWEETED), (BOOKMARKS, BOOKMARKED))
 
 

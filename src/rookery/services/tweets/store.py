@@ -21,10 +21,11 @@ from rookery.services.tweets.contract import (
     Posted,
     Retweeted,
     Touched,
+    TweetRecord,
     Unfavorited,
     Unretweeted,
 )
-from rookery.services.tweets.records import RetweetRecord, Stored, TweetRecord, columns_of, tweet_of
+from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, tweet_of
 from rookery.services.tweets.tables import METADATA as METADATA
 
 KEY_LIFE: Millis = DAY
@@ -136,7 +137,7 @@ class TweetStore:
         return await self._database.all(down, key=key, cursor=cursor, limit=page.limit)
 
     async def marks(self, user_id: int, tweet_ids: Sequence[int]) -> dict[int, int]:
-        """What a person did with these tweets (at least one), and perhaps with others: sums of `statements.FAVORITED`, `RETWEETED`, `BOOKMARKED`."""
+        """What a person did with these tweets (at least one), and perhaps with others: sums of FAVORITED, RETWEETED, BOOKMARKED."""
         first, last = min(tweet_ids), max(tweet_ids)
         rows = await self._database.all(s.MARKS_BETWEEN, user_id=user_id, first=first, last=last, limit=_MANY_MARKS)
         if len(rows) == _MANY_MARKS:

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 import structlog
 
+from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import Clock, Millis
 from rookery.services.users.store import UsersStore
 
@@ -27,7 +27,7 @@ class Activity:
         self._used: dict[int, Millis] = {}
         self._writing: dict[int, Millis] = {}
         self._flushing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self.worker = Worker("last-active", self._run)
 
     def seen(self, user_id: int) -> None:
         """The account visited now."""
@@ -69,22 +69,20 @@ class Activity:
 
     def start(self) -> None:
         """Begin to write now and then."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="users-activity")
+        self.worker.start()
 
     async def close(self) -> None:
         """Write the rest, and stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self.worker.stop()
         await self.flush()
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._every / 1000)
+            # At once: a run before this one may have been cut short.
             try:
                 await self.flush()
             except Exception:
                 _log.warning("last-active times could not be written; they are kept", exc_info=True)
+            self.worker.rest()
+            await asyncio.sleep(self._every / 1000)
+            self.worker.beat()

@@ -62,6 +62,8 @@ class UsersService:
         self._per_account = Attempts(policy.attempts_per_account, policy.attempts_window, clock)
         self._per_address = Attempts(policy.attempts_per_address, policy.attempts_window, clock)
         self._registrations = Attempts(policy.registrations_per_address, policy.registrations_window, clock)
+        self.worker = self._activity.worker
+        """Writes last-active times now and then."""
         store.watch(self)
 
     def start(self) -> None:

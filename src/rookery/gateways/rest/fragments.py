@@ -1,0 +1,184 @@
+"""Tweets as JSON, joined from ready pieces.
+
+A tweet's JSON is kept cut in pieces, where something stands that has a life of its own: the author, the quoted tweet, what the
+viewer did with it. So a rename or a new count makes one piece anew, and a page is a join of bytes. The pieces come from
+`shapes.Tweet`, encoded once for each version of a tweet; what is not in the shape is not in an answer.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from rookery.gateways.rest import shapes
+from rookery.gateways.rest.present import author, encode, entities, media, moment, optional_id, rfc3339
+from rookery.kernel.pages import Slice
+from rookery.services.timelines.contract import Item, ReasonKind
+from rookery.services.tweets.contract import (
+    BOOKMARKED,
+    FAVORITED,
+    RETWEETED,
+    Entry,
+    Thread,
+    Tombstone,
+    Tweet,
+    TweetRecord,
+)
+from rookery.services.users.contract import User
+
+T = TypeVar("T")
+
+_CUT: Final = b"\0"
+"""Marks a cut: JSON text never holds this byte, encoders write it as an escape."""
+
+_HOLE: Final[Any] = msgspec.Raw(_CUT)
+_VIEWER: Final = tuple(
+    encode(shapes.ViewerMarks(bool(marks & FAVORITED), bool(marks & RETWEETED), bool(marks & BOOKMARKED))) + b"}"
+    for marks in range(8)
+)
+_REASON: Final = b',"reason":'
+_PLAIN_REASONS: Final = {kind: encode(shapes.Reason(kind.value)) for kind in (ReasonKind.FOLLOW, ReasonKind.OWN)}
+_END: Final = b"},"
+
+
+class _Pieces(NamedTuple):
+    """The JSON of a tweet, without the author, the quoted tweet and the viewer's marks, which stand between these."""
+
+    version: int
+    item: bytes
+    """The beginning of a timeline's item that is this tweet, up to the author."""
+    head: bytes
+    """The beginning of the tweet, up to the author."""
+    body: bytes
+    """From there to the quoted tweet, or to the viewer's marks where it quotes nothing."""
+    tail: bytes
+    """From the quoted tweet to the viewer's marks; empty where it quotes nothing."""
+
+
+class _Kept(Generic[T]):
+    """The newest of many: the first that came goes first. What is used often comes back at once, for some microseconds."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._values: dict[int, T] = {}
+        self.get = self._values.get
+
+    def put(self, key: int, value: T) -> T:
+        self._values[key] = value
+        if len(self._values) > self._capacity:
+            del self._values[next(iter(self._values))]
+        return value
+
+
+class Fragments:
+    """Writes answers that hold tweets."""
+
+    def __init__(self, *, tweets: int = 50_000, authors: int = 50_000) -> None:
+        """Keeps the pieces of up to so many `tweets` (about 1 KB each) and `authors` (about 300 B each)."""
+        self._tweets: _Kept[_Pieces] = _Kept(tweets)
+        self._authors: _Kept[tuple[int, bytes]] = _Kept(authors)
+
+    def tweet(self, of: Tweet) -> bytes:
+        """A tweet, with the one it quotes."""
+        parts: list[bytes] = []
+        self._write(parts, of)
+        return b"".join(parts)
+
+    def tweets(self, of: Slice[Tweet]) -> bytes:
+        """A page of tweets, as `shapes.TweetList`."""
+        return _page([self.tweet(one) for one in of.items], of)
+
+    def thread(self, of: Thread) -> bytes:
+        """A tweet in its conversation, as `shapes.Thread`."""
+        ancestors = b",".join(self._standing(one) for one in of.ancestors)
+        return b'{"ancestors":[%b],"tweet":%b,"replies":%b}' % (
+            ancestors,
+            self._standing(of.tweet),
+            self.tweets(of.replies),
+        )
+
+    def home(self, of: Slice[Item]) -> bytes:
+        """A page of a home timeline, as `shapes.Timeline`."""
+        return self._timeline(((one.entry, one.reason.kind) for one in of.items), of)
+
+    def profile(self, of: Slice[Entry]) -> bytes:
+        """A page of a user timeline, as `shapes.Timeline`: `own` for what its owner wrote, `retweet` for the rest."""
+        own, retweet = ReasonKind.OWN, ReasonKind.RETWEET
+        return self._timeline(((one, own if one.retweeter is None else retweet) for one in of.items), of)
+
+    # --- pieces
+
+    def _timeline(self, items: Iterable[tuple[Entry, ReasonKind]], of: Slice[Any]) -> bytes:
+        parts: list[bytes] = []
+        for entry, kind in items:
+            self._write(parts, entry.tweet, entry.id)
+            by = entry.retweeter
+            parts += (_REASON, _PLAIN_REASONS[kind] if by is None else self._retweeted(kind, by), _END)
+        if parts:
+            parts[-1] = b"}"
+        return _page((b"".join(parts),), of)
+
+    def _write(self, parts: list[bytes], tweet: Tweet, item: int = 0) -> None:
+        """Add a tweet's JSON; with an `item` id that of a timeline's item, open at its end."""
+        record = tweet.record
+        pieces = self._tweets.get(record.id)
+        if pieces is None or pieces.version != record.version:
+            pieces = self._tweets.put(record.id, _cut(record))
+        _, head, bare, body, tail = pieces
+        if item != record.id:
+            head = b'{"id":"%d","tweet":%b' % (item, bare) if item else bare
+        quoted = tweet.quoted
+        if not tail:
+            parts += (head, self._author(tweet.author), body, _VIEWER[tweet.marks])
+            return
+        parts += (head, self._author(tweet.author), body)
+        if quoted is None:
+            parts.append(b"null")
+        else:
+            self._write(parts, quoted)
+        parts += (tail, _VIEWER[tweet.marks])
+
+    def _author(self, user: User) -> bytes:
+        kept = self._authors.get(user.id)
+        if kept is None or kept[0] != user.version:
+            kept = self._authors.put(user.id, (user.version, encode(author(user))))
+        return kept[1]
+
+    def _retweeted(self, kind: ReasonKind, by: User) -> bytes:
+        return b'{"kind":"%b","by":%b}' % (kind.value.encode(), self._author(by))
+
+    def _standing(self, of: Tweet | Tombstone) -> bytes:
+        return encode(shapes.Tombstone(str(of.id))) if isinstance(of, Tombstone) else self.tweet(of)
+
+
+def _page(items: Sequence[bytes], of: Slice[Any]) -> bytes:
+    older, newer = (b"null" if cursor is None else b'"%d"' % cursor for cursor in (of.next, of.prev))
+    return b'{"items":[%b],"next":%b,"prev":%b}' % (b",".join(items), older, newer)
+
+
+def _cut(record: TweetRecord) -> _Pieces:
+    counts = record.counts
+    whole = encode(
+        shapes.Tweet(
+            id=str(record.id),
+            type=record.type.value,
+            author=_HOLE,
+            content=record.content,
+            lang=record.lang,
+            visibility=record.visibility.value,
+            entities=entities(record),
+            media=media(record),
+            reply_to=optional_id(record.reply_to),
+            reply_to_user_id=optional_id(record.reply_to_user_id),
+            quote_of=optional_id(record.quote_of),
+            quoted=None if record.quote_of is None else _HOLE,
+            created_at=rfc3339(record.created_at),
+            edited_at=moment(record.edited_at),
+            imported=record.imported,
+            counts=shapes.TweetCounts(counts.replies, counts.retweets, counts.quotes, counts.favorites),
+            viewer=_HOLE,
+        )
+    )
+    # The last piece is the brace that closes the tweet; it stands with the marks.
+    head, body, *rest, _ = whole.split(_CUT)
+    return _Pieces(record.version, b'{"id":"%d","tweet":%b' % (record.id, head), head, body, rest[0] if rest else b"")
