@@ -10,7 +10,8 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -19,6 +20,7 @@ import msgspec
 import numpy as np
 import uvloop
 
+from bench.powerlaw import Shape
 from rookery.kernel.clock import DAY
 from rookery.services.tweets.contract import ImportedTweet
 from rookery.services.users.contract import Client, NewPerson
@@ -50,6 +52,14 @@ class Scale(msgspec.Struct, frozen=True):
     """Passive people, each with `rebuilder_followees` followees."""
     rebuilder_followees: int = 1_000
     seed: int = 1
+    large: Shape = Shape(people=100_000, tweets=1_000_000, most_followers=50_000)
+    large_active: int = 20_000
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
+    """People of the networks that show how costs grow."""
+    stars: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
+    """Followers of the famous whose posts are compared."""
+    crowds: tuple[int, ...] = (10, 100, 1_000, 10_000)
+    """Active followers of those whose posts the processor delivers."""
 
 
 class Person(NamedTuple):
@@ -62,9 +72,11 @@ class Person(NamedTuple):
 class Data:
     """The prepared network. Properties are made when they are first asked for."""
 
-    def __init__(self, scale: Scale, folder: Path) -> None:
+    def __init__(self, scale: Scale, folder: Path, cache: Path | None = None) -> None:
+        """`folder` is for this run; `cache` is where large networks are kept for later ones, by default there too."""
         self.scale = scale
         self.folder = folder
+        self.cache = cache or folder / "cache"
         self._copies = 0
         self.edges = [(int(a), int(b)) for a, b in map(str.split, scale.graph.read_text().splitlines())]
         """(follower, followee) as the file numbers them."""
@@ -109,9 +121,7 @@ class Data:
     def readers(self, count: int) -> list[Person]:
         """`count` active people as they come to read: Zipf with exponent 1 over their order."""
         self.base  # noqa: B018 - who they are is known once it is made
-        weights = 1 / np.arange(1, len(self.active) + 1)
-        drawn = np.random.default_rng(self.scale.seed).choice(len(self.active), count, p=weights / weights.sum())
-        return [self.active[index] for index in drawn.tolist()]
+        return zipf(self.active, count, self.scale.seed)
 
     def settings(self, folder: Path) -> Settings:
         """For a network on `folder`, with the fame that benchmarks use."""
@@ -144,11 +154,20 @@ class Data:
         return folder, uvloop.run(self._add_rebuilders(folder))
 
     def copy(self, folder: Path) -> Path:
-        """A copy of a prepared folder."""
-        self._copies += 1
+        """A copy of a prepared folder, which lasts as long as the run."""
         made = self.folder / f"copy{self._copies}"
+        self._copies += 1
         shutil.copytree(folder, made)
         return made
+
+    @contextmanager
+    def borrowed(self, folder: Path) -> Generator[Path]:
+        """A copy of a prepared folder that goes at the end, as it is large."""
+        made = self.copy(folder)
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
     # --- through the contracts
 
@@ -163,7 +182,7 @@ class Data:
                 tweets.append(ImportedTweet(self.ids[number], text, at, "bench", str(index)))
             for part in _parts(tweets, _AT_ONCE):
                 await network.ingestion.import_tweets(part)
-            self.active = await _tokens(network, [self.ids[number] for number in self.active_numbers])
+            self.active = await tokens(network, [self.ids[number] for number in self.active_numbers])
 
     def tweets(self) -> list[tuple[int, str]]:
         """(author's number, text), in the order of time: as many of each person, shuffled."""
@@ -180,7 +199,7 @@ class Data:
             edges = [(self.active[place].id, id) for id, chosen in zip(ids, places, strict=True) for place in chosen]
             for part in _parts(edges, _AT_ONCE):
                 await network.graph.import_follows(part)
-            return await _tokens(network, ids), places
+            return await tokens(network, ids), places
 
     async def _add_rebuilders(self, folder: Path) -> list[Person]:
         scale, draw = self.scale, random.Random(self.scale.seed)
@@ -190,7 +209,14 @@ class Data:
             edges = [(id, followee) for id in ids for followee in draw.sample(everybody, scale.rebuilder_followees)]
             for part in _parts(edges, _AT_ONCE):
                 await network.graph.import_follows(part)
-            return await _tokens(network, ids)
+            return await tokens(network, ids)
+
+
+def zipf(people: Sequence[Person], count: int, seed: int) -> list[Person]:
+    """`count` draws by Zipf's law with exponent 1 over the order of `people`."""
+    weights = 1 / np.arange(1, len(people) + 1)
+    drawn = np.random.default_rng(seed).choice(len(people), count, p=weights / weights.sum())
+    return [people[index] for index in drawn.tolist()]
 
 
 async def _people(network: Network, prefix: str, numbers: Sequence[int]) -> dict[int, int]:
@@ -202,8 +228,8 @@ async def _people(network: Network, prefix: str, numbers: Sequence[int]) -> dict
     return ids
 
 
-async def _tokens(network: Network, ids: Sequence[int]) -> list[Person]:
-    """A token for each account; they share commits."""
+async def tokens(network: Network, ids: Sequence[int]) -> list[Person]:
+    """A token for each account, in their order; they share commits."""
     people: list[Person] = []
     for part in _parts(ids, 500):
         issued = (network.users.issue(id, ("read", "write"), Client("bench")) for id in part)

@@ -1,37 +1,37 @@
-"""What benchmarks stand on: real server processes, the load generator, and the account of who used the processors."""
+"""What benchmarks stand on: a plan, real server processes that end in any case, and a word about what is being done."""
 
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from bench import machine
-
-LOAD = Path(__file__).with_name("load.lua")
+ROOT = Path(__file__).parents[1]
 ROOKERY = Path(sys.executable).with_name("rookery")
 
 _START_SECONDS = 120
 _STOP_SECONDS = 20
+_BEGAN = time.perf_counter()
 
 
 class Plan(msgspec.Struct, frozen=True):
     """How long and how often is measured."""
 
-    seconds: float = 10
+    seconds: float = 20
     """Of each round, after the warm-up."""
     rounds: int = 3
-    warm_up: float = 3
+    warm_up: float = 5
     """Seconds of the same load before the first round."""
     connections: int = 64
     """Of readers. Posts come from 256, as the target says."""
+    soak_minutes: float = 10
 
 
 class Failed(Exception):
@@ -47,6 +47,37 @@ class Process(NamedTuple):
     """0 where it has none."""
     started_in: float
     """Seconds from its start until it answered."""
+
+
+Watcher = Callable[[int, float], AbstractContextManager[object]]
+"""Looks at the process while it is under load for about so many seconds."""
+
+watchers: list[Watcher] = []
+"""Who looks on at each measured load: nobody, or the profiler."""
+
+
+@contextmanager
+def watched(pid: int, seconds: float) -> Generator[None]:
+    """Measured load on the process lasts as long as this does."""
+    with ExitStack() as stack:
+        for watcher in watchers:
+            stack.enter_context(watcher(pid, seconds))
+        yield
+
+
+def say(what: str) -> None:
+    """Tell, on the error output, what is being done, with the time since the start."""
+    minutes, seconds = divmod(int(time.perf_counter() - _BEGAN), 60)
+    print(f"[{minutes:3}:{seconds:02}] {what}", file=sys.stderr, flush=True)
+
+
+def end_in_order() -> None:
+    """Make SIGTERM unwind the program as SIGINT does, so that servers end and folders go."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @contextmanager
@@ -79,7 +110,7 @@ def calibrator(body: bytes, folder: Path) -> Generator[Process]:
     file = folder / "calibrator.body"
     file.write_bytes(body)
     began = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", "bench.calibrator", file], stdout=subprocess.PIPE, cwd=_root())
+    child = subprocess.Popen([sys.executable, "-m", "bench.calibrator", file], stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert child.stdout is not None
         line = child.stdout.readline()
@@ -92,134 +123,17 @@ def calibrator(body: bytes, folder: Path) -> Generator[Process]:
         child.stdout.close()
 
 
-class Shares(msgspec.Struct, frozen=True):
-    """Cores in use on average: 1.0 is one core busy all the time."""
-
-    load: float
-    """By the load generator."""
-    server: float
-    other: float
-    """By everything else on the machine, the kernel's own work among it: noise, where it is more than a little."""
-
-
-class Account:
-    """Who used the processors, from its making until `read`."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._server, self._all, self._at = machine.cpu_of(pid), machine.cpu_of_all(), time.perf_counter()
-
-    def read(self, load: float) -> Shares:
-        """`load` is the load generator's CPU in seconds."""
-        seconds = time.perf_counter() - self._at
-        used, whole = machine.cpu_of(self._pid) - self._server, machine.cpu_of_all() - self._all
-        return Shares(load / seconds, used / seconds, max(0.0, whole - used - load) / seconds)
-
-
-class Request(NamedTuple):
-    """A request for the load generator to play."""
-
-    method: str
-    path: str
-    token: str = ""
-    body: Any = None
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """What the load generator saw in one round. Latencies in ms, of a closed loop: a connection sends when it was answered."""
-
-    seconds: float
-    requests: int
-    bytes: int
-    """Headers included."""
-    errors: dict[str, int]
-    p50: float
-    p99: float
-    max: float
-    shares: Shares = Shares(0, 0, 0)
-
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return self.requests / self.seconds
-
-    @property
-    def rate_of_cpu(self) -> float:
-        """Requests for each second of CPU that the server used."""
-        return self.rate / max(self.shares.server, 0.001)
-
-
-def script(requests: Iterable[Request], path: Path) -> Path:
-    """Write requests to a file that the load generator plays from."""
-    with path.open("w", encoding="utf-8") as file:
-        for request in requests:
-            body = "" if request.body is None else json.dumps(request.body, ensure_ascii=True)
-            file.write(f"{request.method}\t{request.path}\t{request.token}\t{body}\n")
-    return path
-
-
-def load(process: Process, requests: Path, seconds: float, connections: int) -> Measured:
-    """Play the file against the server for so long, over and over, from one thread.
-
-    One thread, as the server has one core to itself then. Raises Failed where a request failed: a rate of errors is no speed.
-    """
-    if shutil.which("wrk") is None:
-        raise Failed("wrk, the load generator, is not installed; scripts/install-tools installs it")
-    account = Account(process.pid)
-    # wrk takes whole seconds.
-    duration = f"{max(1, round(seconds))}s"
-    address = f"http://127.0.0.1:{process.port}"
-    child = subprocess.Popen(
-        [
-            "wrk",
-            "-t1",
-            f"-c{connections}",
-            f"-d{duration}",
-            "--timeout",
-            "10s",
-            "-s",
-            LOAD,
-            address,
-            "--",
-            requests,
-            "1",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+def command(*arguments: str | Path, minutes: float = 30) -> float:
+    """Run a command of Rookery; the seconds it took. Raises Failed with what it said where it fails, or lasts too long."""
+    began = time.perf_counter()
+    shown = f"rookery {' '.join(map(str, arguments))}"
     try:
-        assert child.stdout is not None
-        output = child.stdout.read().decode()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    except BaseException:
-        child.kill()
-        child.wait()
-        raise
-    finally:
-        if child.stdout is not None:
-            child.stdout.close()
-    shares = account.read(usage.ru_utime + usage.ru_stime)
-    line = next((line for line in output.splitlines() if line.startswith("figures ")), None)
-    if line is None:
-        raise Failed(f"wrk ended with {child.returncode}: {output}")
-    found = msgspec.convert({**json.loads(line.removeprefix("figures ")), "shares": shares}, Measured)
-    if any(found.errors.values()):
-        raise Failed(f"requests failed: {found.errors} of {found.requests}")
-    return found
-
-
-def warm_up(process: Process, requests: Path, plan: Plan, connections: int) -> None:
-    """The load that comes before what is measured, if the plan has one."""
-    if plan.warm_up:
-        load(process, requests, plan.warm_up, connections)
-
-
-def rounds(process: Process, requests: Path, plan: Plan, connections: int | None = None) -> list[Measured]:
-    """Warm up, then measure so many rounds."""
-    connections = connections or plan.connections
-    warm_up(process, requests, plan, connections)
-    return [load(process, requests, plan.seconds, connections) for _ in range(plan.rounds)]
+        done = subprocess.run([ROOKERY, *arguments], capture_output=True, text=True, check=False, timeout=60 * minutes)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{shown} did not end within {minutes:.0f} minutes") from None
+    if done.returncode:
+        raise Failed(f"{shown} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return time.perf_counter() - began
 
 
 def _wait_for(child: "subprocess.Popen[bytes]", file: Path, log: Path) -> dict[str, Any]:
@@ -245,6 +159,10 @@ def _end(child: "subprocess.Popen[bytes]", log: Path | None) -> None:
         child.kill()
         child.wait()
         raise Failed(f"the server did not end within {_STOP_SECONDS} s and was killed") from None
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
     # While another error is on its way up, that one says more.
     if log is not None and code and sys.exc_info()[0] is None:
         raise Failed(f"the server ended with {code}:\n{_tail(log)}")
@@ -252,7 +170,3 @@ def _end(child: "subprocess.Popen[bytes]", log: Path | None) -> None:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-
-
-def _root() -> Path:
-    return Path(__file__).parents[1]

@@ -1,13 +1,12 @@
 """Importing a follow graph and tweets into a new network, by the commands that people use."""
 
 import json
-import subprocess
-import time
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.data import Data
-from bench.harness import ROOKERY, Failed, Plan
+from bench.harness import Plan, command, say
 from bench.report import Result, Row
 
 
@@ -17,10 +16,12 @@ def run(data: Data, plan: Plan) -> Result:
     count = len(data.numbers) * data.scale.tweets_each
     graph_rates, tweet_rates, sizes = list[float](), list[float](), list[float]()
     for index in range(plan.rounds):
+        say(f"importing: round {index + 1} of {plan.rounds}")
         folder = data.folder / f"import{index}"
-        graph_rates.append(edges / _command("import", "graph", data.scale.graph, "--data", folder))
-        tweet_rates.append(count / _command("import", "tweets", tweets, "--data", folder))
+        graph_rates.append(edges / command("import", "graph", data.scale.graph, "--data", folder))
+        tweet_rates.append(count / command("import", "tweets", tweets, "--data", folder))
         sizes.append(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20)
+        shutil.rmtree(folder)
     return Result(
         "importing",
         f"`rookery import` into a new folder: {data.summary}",
@@ -30,18 +31,6 @@ def run(data: Data, plan: Plan) -> Result:
             Row("size of the folder afterwards", "MiB", sizes),
         ],
     )
-
-
-def _command(*arguments: str | Path) -> float:
-    """Run a command of Rookery; the seconds it took. Raises Failed with what it said where it fails."""
-    began = time.perf_counter()
-    done = subprocess.run([ROOKERY, *arguments], capture_output=True, text=True, check=False)
-    took = time.perf_counter() - began
-    if done.returncode:
-        raise Failed(
-            f"rookery {' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
-    return took
 
 
 def _tweets_file(data: Data) -> Path:

@@ -1,4 +1,5 @@
--- Plays requests from a file, one a line: METHOD, path, token, JSON body; parted by tabs, body and token may be empty.
+-- Plays requests from a file, one a line: METHOD, path, token, JSON body, and what only an open loop uses;
+-- parted by tabs, body and token may be empty.
 -- Each thread makes all its requests before the clock starts, and begins at a place of its own in the file.
 -- Prints its figures as one line of JSON, which starts with "figures ".
 local threads = 0
@@ -12,7 +13,7 @@ local requests, at = {}, 0
 
 function init(arguments)
   for line in io.lines(arguments[1]) do
-    local method, path, token, body = line:match("^([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
+    local method, path, token, body = line:match("^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)")
     local headers = {}
     if token ~= "" then headers["Authorization"] = "Bearer " .. token end
     if body == "" then

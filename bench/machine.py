@@ -106,6 +106,12 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def cpu_of_main_thread(pid: int) -> float:
+    """Seconds of CPU that the process's first thread has used, which in a server runs the event loop."""
+    fields = (_PROC / str(pid) / "task" / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
 def cpu_of_all() -> float:
     """Seconds of CPU that the machine has used since it started, all cores together."""
     user, nice, system, _idle, _wait, irq, softirq, steal = map(

@@ -1,6 +1,7 @@
 """Rows of figures, as a table for people and as JSON for programs."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -9,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.accounts import Shares
 from bench.machine import Machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -25,6 +27,8 @@ class Row(msgspec.Struct, frozen=True):
     at_most: bool = False
     """Whether smaller is better."""
     note: str = ""
+    shares: Shares | None = None
+    """Who used the processors, as the median of the rounds; None where that says nothing."""
 
     @property
     def median(self) -> float:
@@ -38,6 +42,14 @@ class Row(msgspec.Struct, frozen=True):
         return self.median <= self.target if self.at_most else self.median >= self.target
 
 
+class Series(msgspec.Struct, frozen=True):
+    """Figures in the order of time, or of size."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[float]]
+
+
 class Result(msgspec.Struct, frozen=True):
     """What one benchmark found."""
 
@@ -45,38 +57,77 @@ class Result(msgspec.Struct, frozen=True):
     summary: str
     """What was measured, in a sentence or two, with its sizes."""
     rows: list[Row]
+    series: list[Series] = []
 
 
 def plain(number: float) -> str:
     """A figure with three or more digits that mean something."""
-    if number and abs(number) < 10:
+    if number and abs(number) < 10 and number != int(number):
         return f"{number:.2f}"
-    return f"{number:.1f}" if abs(number) < 100 else f"{number:,.0f}"
+    return f"{number:.1f}" if abs(number) < 100 and number != int(number) else f"{number:,.0f}"
 
 
 def show(result: Result) -> None:
-    """Print the benchmark's table."""
-    table = Table(title=f"{result.name}: {result.summary}", title_justify="left", title_style="bold")
-    table.add_column("what")
-    for heading in ("min", "median", "max", "target"):
-        table.add_column(heading, justify="right")
-    table.add_column("unit")
-    table.add_column("")
-    for row in result.rows:
-        target = "" if row.target is None else f"{'≤' if row.at_most else '≥'} {plain(row.target)}"
-        verdict = {None: "", True: "reached", False: "below target"}[row.reached]
-        table.add_row(
-            row.what,
-            plain(min(row.values)),
-            plain(row.median),
-            plain(max(row.values)),
-            target,
-            row.unit,
-            "; ".join(part for part in (verdict, row.note) if part),
-        )
+    """Print the benchmark's table, and its series below."""
     # Wide, so that a table that goes into a file is not folded to the width of no terminal.
-    console = Console()
-    Console(width=None if console.is_terminal else 160).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    table = Table(title=f"{result.name}: {result.summary}", title_justify="left", title_style="bold")
+    table.add_column("what", overflow="fold")
+    for heading in ("min", "median", "max", "target"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for heading in ("server cores", "its loop", "load's cores", "other cores", "CPU µs each"):
+        table.add_column(heading, justify="right")
+    table.add_column("", overflow="fold")
+    for row in result.rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    for series in result.series:
+        table = Table(title=series.title, title_justify="left")
+        for heading in series.columns:
+            table.add_column(heading, justify="right")
+        for figures in series.rows:
+            table.add_row(*map(plain, figures))
+        console.print(table)
+
+
+def show_targets(results: Sequence[Result]) -> None:
+    """Print every row that has a target, of all benchmarks together."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    table = Table(title="targets", title_justify="left", title_style="bold")
+    table.add_column("what", overflow="fold")
+    for heading in ("target", "median", "min", "max"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("")
+    for result in results:
+        for row in result.rows:
+            if row.target is not None:
+                what, low, middle, high, target, unit, *_ = _cells(row)
+                verdict = "reached" if row.reached else "BELOW TARGET"
+                table.add_row(f"{result.name}: {what}", target, middle, low, high, unit, verdict)
+    if table.row_count:
+        console.print(table)
+
+
+def _cells(row: Row) -> list[str]:
+    target = "" if row.target is None else f"{'≤' if row.at_most else '≥'} {plain(row.target)}"
+    verdict = {None: "", True: "reached", False: "below target"}[row.reached]
+    used = row.shares
+    return [
+        row.what,
+        plain(min(row.values)),
+        plain(row.median),
+        plain(max(row.values)),
+        target,
+        row.unit,
+        *(
+            ["", "", "", "", ""]
+            if used is None
+            else map(plain, (used.server, used.loop, used.load, used.other, used.micros))
+        ),
+        "; ".join(part for part in (verdict, row.note) if part),
+    ]
 
 
 def keep(result: Result, machine: Machine, command: str, folder: Path = RESULTS) -> Path:

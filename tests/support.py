@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,18 @@ async def caught_up(network: Network) -> None:
 class Server:
     """A real server process on a data folder, on free ports."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        program: Sequence[str] = ("-m", "rookery"),
+        *,
+        output: int | None = None,
+        **settings: Any,
+    ) -> None:
+        """`program` is what Python runs, where it is not the program itself; `output` a file descriptor for what it says."""
         self._folder = folder
+        self._output = output
+        self._program = program
         self._settings = {f"ROOKERY_{name.upper()}": str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -44,9 +54,11 @@ class Server:
         known = self._folder / SERVER_FILE
         known.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rookery", "serve", "--data", str(self._folder), "--port", "0"],
+            [sys.executable, *self._program, "serve", "--data", str(self._folder), "--port", "0"],
             env={**os.environ, "ROOKERY_METRICS_PORT": "0", **self._settings},
             stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
         )
         for _ in range(600):
             assert self._process.poll() is None, f"the server ended with {self._process.returncode}"

@@ -1,6 +1,7 @@
 """The server process: the API on one address, metrics and health on another, upkeep in the background, an orderly end."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -14,14 +15,22 @@ import structlog
 import uvicorn
 import uvloop
 
+from rookery.kernel.errors import StorageFull
 from rookery.process import settle_garbage_collection
 from rookery.settings import Settings
-from rookery.wiring import SERVER_FILE, Network, open_network, operator_app, public_app, server_lock
+from rookery.wiring import (
+    SERVER_FILE,
+    http_protocol,
+    open_network,
+    operator_app,
+    operator_protocol,
+    public_app,
+    server_lock,
+)
 
 _DRAIN = 3
 """Seconds that requests in flight have to end after SIGTERM."""
 
-_UPKEEP = 600.0
 _log: Any = structlog.get_logger("rookery.server")
 
 
@@ -34,7 +43,12 @@ def serve(settings: Settings, *, tell: Callable[[str], None] | None = None) -> N
 
     `tell` is told the address once requests are answered. Raises FolderInUse, PortTaken, NewerDatabase, ClockBehind.
     """
-    uvloop.run(_serve(settings, tell))
+    try:
+        uvloop.run(_serve(settings, tell))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFull("the disk is full: make room where {folder} is", folder=str(settings.data)) from error
 
 
 async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None:
@@ -51,15 +65,14 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
         network = await stack.enter_async_context(open_network(settings, consumers=True))
 
         def ready() -> Mapping[str, str]:
-            return {"server": "draining" if stop.is_set() else "ok", **network.log.health()}
+            return {"server": "draining" if stop.is_set() else "ok", **network.database.health(), **network.watchdog.states()}
 
         host, port = listener.getsockname()[:2]
-        await _start(stack, public_app(network, ready), listener, settings.trusted_proxies)
+        await _start(stack, public_app(network, ready), http_protocol(network), listener, settings.trusted_proxies)
         if operators is not None:
-            await _start(stack, operator_app(network, ready), operators)
+            await _start(stack, operator_app(network, ready), operator_protocol(), operators)
         stack.enter_context(_server_file(settings.data, port, operators))
-        for work in (network.interests.run(), _tend(network)):
-            stack.push_async_callback(_cancel, asyncio.create_task(work))
+        network.tend_always()
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _log.info("serving", address=address, data=str(settings.data))
         if tell is not None:
@@ -67,16 +80,6 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
         settle_garbage_collection()
         await stop.wait()
         _log.info("draining")
-
-
-async def _tend(network: Network) -> None:
-    """Upkeep, round after round."""
-    while True:
-        try:
-            await network.tend()
-        except Exception:
-            _log.exception("upkeep failed; it is tried again")
-        await asyncio.sleep(_UPKEEP)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -87,11 +90,13 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _start(stack: AsyncExitStack, app: Any, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
-    """Serve `app` on `listener` until the stack unwinds, then let requests in flight end."""
+async def _start(
+    stack: AsyncExitStack, app: Any, protocol: Any, listener: socket.socket, trusted_proxies: Sequence[str] = ()
+) -> None:
+    """Serve `app` on `listener`, speaking `protocol`, until the stack unwinds; then let requests in flight end."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -142,9 +147,3 @@ def _server_file(folder: Path, port: int, operators: socket.socket | None) -> Ge
     finally:
         with suppress(OSError):
             path.unlink()
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -40,6 +40,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Bytes that a request's body may have."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies in front, whose X-Forwarded-For tells the client's address."""
+    connections: int = 0
+    """Connections of clients at a time; 0: as many as the limit of open files allows, at most 20,000."""
+    connections_per_address: int = 0
+    """Of them from one IPv4 address or one /64 of IPv6, trusted proxies apart; 0: a quarter of all."""
+    head_seconds: float = 10.0
+    """Seconds that a client may take to send the line and headers of a request."""
+    body_seconds: float = 20.0
+    """Seconds that a client may take to send a body; one more for each 1,000 bytes that have come."""
+    answer_seconds: float = 30.0
+    """Seconds that a client may leave an answer untaken."""
+    idle_seconds: float = 75.0
+    """Seconds that a connection is kept open between requests."""
+    overload_wait_seconds: float = 0.5
+    """Work that may wait before a request; what comes after more of it is turned away with 503."""
+    overload_write_seconds: float = 1.0
+    """Seconds that writing should take at most; where even the fastest takes longer, fewer are let in at a time."""
+    in_flight: int = 1_000
+    """Requests that may be at work at a time, reads and writes apart."""
     log_format: str = "console"
     """console or json."""
     log_level: str = "info"
@@ -74,8 +92,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     events_keep_hours: float = 72.0
     """Hours that events are kept after every group has handled them."""
+    upkeep_seconds: float = 600.0
+    """Seconds between rounds of upkeep: freeing timelines that nobody reads, removing old events."""
     scan_seconds: float = 5.0
     """Seconds that one long read of the store may take."""
+    worker_stall_seconds: float = 30.0
+    """Seconds that a background worker may be at work without a sign of life; then it is restarted. Upkeep has ten times that."""
+    loop_stall_seconds: float = 5.0
+    """Seconds that the event loop may be busy with one thing; then the log tells with what."""
     allow_clock_behind: bool = False
     """Start although the store is over an hour ahead of this machine's clock."""
 
@@ -132,12 +156,22 @@ _AT_LEAST = {
     "famous_followers": 0,
     "timeline_entries": 20,
     "body_limit": 1024,
+    "head_seconds": 0.1,
+    "body_seconds": 0.1,
+    "answer_seconds": 0.1,
+    "idle_seconds": 0.1,
+    "overload_wait_seconds": 0.001,
+    "overload_write_seconds": 0.001,
+    "in_flight": 4,
     "hot_tweets_min": 1,
     "hot_tweets_mib": 1,
     "cached_users": 1,
     "login_attempts_account": 1,
     "login_attempts_address": 1,
     "scan_seconds": 0.1,
+    "worker_stall_seconds": 0.1,
+    "loop_stall_seconds": 0.1,
+    "upkeep_seconds": 0.01,
 }
 
 _LONGEST = 1_000_000.0

@@ -71,6 +71,20 @@ def bar(what: str, size: int | None) -> Generator[Callable[[int], None]]:
 
 
 @contextmanager
+def bytes_bar(what: str) -> Generator[tuple[Callable[[int], None], Callable[[int], None]]]:
+    """A progress bar over bytes whose number is not known yet: what to tell them to, and what is done. On a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _: None, lambda _: None
+        return
+    with _progress() as progress:
+        task = progress.add_task(what, total=None)
+        yield (
+            lambda total: progress.update(task, total=total),
+            lambda position: progress.update(task, completed=position),
+        )
+
+
+@contextmanager
 def steps() -> Generator[Callable[[str, int, int], None]]:
     """A progress bar for each kind of thing that is made, on a terminal only."""
     if not sys.stderr.isatty():

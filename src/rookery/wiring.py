@@ -5,27 +5,41 @@ import json
 import urllib.request
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import structlog
+
 from rookery import migrations
+from rookery.backup.format import Manifest
+from rookery.backup.making import Snapshot
 from rookery.infra.cache.memory import MemoryCache
+from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
-from rookery.infra.sql.migrations import migrate
+from rookery.infra.objects.port import Objects
+from rookery.infra.sql.migrations import known_revisions, migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.infra.sql.sqlite_damage import examine
 from rookery.infra.telemetry.prometheus import (
     Answer,
     Metric,
     PrometheusMetrics,
     counter,
+    counters,
     gauge,
     json_answer,
     operator_pages,
     text_answer,
 )
+from rookery.infra.workers.port import Worker
+from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, SECOND, Clock, SystemClock
+from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
+from rookery.process import most_connections
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.service import GraphService
@@ -45,11 +59,16 @@ from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
 
+_log: Any = structlog.get_logger("rookery.wiring")
+
 Readiness = Callable[[], Mapping[str, str]]
 """Each part that must work, and "ok" or what is wrong with it."""
 
 CHECK_TIMELINES = "/check/timelines"
 DATABASE = "rookery.db"
+MARK = "newest-event"
+"""In the data folder; how far the event log had come. Whoever puts an older database there removes it."""
+
 SERVER_LOCK = "serve.lock"
 """In the data folder; held by the server for as long as it lives."""
 
@@ -111,6 +130,11 @@ class Network:
         )
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
+        # Removing many old events at once takes long, and is no stall.
+        self.upkeep = Worker("upkeep", self._tend_always, slack=10)
+        self.watchdog = Watchdog(settings.worker_stall_seconds)
+        self.watchdog.watch(database.writer)
+        self.loop_guard = LoopGuard(settings.loop_stall_seconds)
 
     async def start(self) -> None:
         """Let every service react to events, and do its work in the background."""
@@ -120,6 +144,26 @@ class Network:
         timelines_consumers.react(self.log, self.processor)
         await self.log.start()
         self.users.start()
+        self.watchdog.watch(*self.log.workers, self.users.worker)
+
+    def tend_always(self) -> None:
+        """Begin what only the folder's server does in the background: upkeep, what people looked at, the guard of the loop."""
+        self.interests.worker.start()
+        self.upkeep.start()
+        self.watchdog.watch(self.interests.worker, self.upkeep)
+        self.loop_guard.start()
+
+    async def stop(self) -> None:
+        """End what was begun in the background; what waits in memory is written."""
+        self.loop_guard.stop()
+        await self.upkeep.stop()
+        await self.interests.worker.stop()
+        with suppress(Exception):
+            await self.interests.flush()
+        try:
+            await self.users.close()
+        finally:
+            await self.log.stop()
 
     async def newest_id(self) -> int:
         """The largest id that any service was given, as far as it matters for new ones."""
@@ -133,6 +177,17 @@ class Network:
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
+
+    async def _tend_always(self) -> None:
+        """Upkeep, round after round."""
+        while True:
+            try:
+                await self.tend()
+            except Exception:
+                _log.exception("upkeep failed; it is tried again")
+            self.upkeep.rest()
+            await asyncio.sleep(self.settings.upkeep_seconds)
+            self.upkeep.beat()
 
 
 @asynccontextmanager
@@ -151,39 +206,69 @@ async def open_network(
     clock = clock or SystemClock()
     metrics = PrometheusMetrics()
     settings.data.mkdir(parents=True, exist_ok=True)
+    examine(settings.data / DATABASE)
     node, lease = lease_node(settings.data / "nodes")
+    mark = Mark(settings.data / MARK)
+
+    def committed(transactions: int) -> None:
+        metrics.committed(transactions)
+        mark.note(network.log.newest)
+
     try:
-        database = SqliteDatabase(
-            settings.data / DATABASE, scan_limit=settings.scan_seconds, on_batch=metrics.committed
-        )
+        database = SqliteDatabase(settings.data / DATABASE, scan_limit=settings.scan_seconds, on_batch=committed)
         try:
+            if consumers:
+                database.secure()
             migrate(database, Path(migrations.__file__).parent)
+            try:
+                mark.demand(database.rows("SELECT coalesce(max(\"offset\"), 0) FROM events_log")[0][0])
+            except Unavailable as error:
+                database.note_damage(error)
+                raise
             database.start()
             network = Network(settings, database, IdGenerator(clock, node), clock, metrics)
             network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
-            if consumers:
-                await network.start()
-            # After the consumers: fame that another process changes meanwhile comes by events.
-            await network.graph.open()
+            network.watchdog.start()
             try:
+                if consumers:
+                    await network.start()
+                # After the consumers: fame that another process changes meanwhile comes by events.
+                await network.graph.open()
                 yield network
             finally:
-                with suppress(Exception):
-                    await network.interests.flush()
-                await network.users.close()
-                await network.log.stop()
+                # The watchdog to the last: with a writer that is stuck, nothing else ends the waiting.
+                try:
+                    await network.stop()
+                finally:
+                    network.watchdog.stop()
         finally:
             await database.close()
     finally:
+        mark.close()
         lease.release()
 
 
 def public_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that people and their clients talk to."""
     # Only a server needs a web framework; commands start in half the time without it.
+    from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
 
     settings = network.settings
+    admission = Admission(
+        Capacity(
+            wait_seconds=settings.overload_wait_seconds,
+            in_flight=settings.in_flight,
+            write_seconds=settings.overload_write_seconds,
+        )
+    )
+    network.metrics.watch(
+        lambda: (
+            counter("rookery_requests_shed", "Requests turned away by overload", "reason", admission.shed),
+            gauge("rookery_requests_at_work", "Requests that are being answered", "kind", admission.at_work),
+            gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
+        )
+    )
     return create_app(
         users=network.users,
         graph=network.graph,
@@ -199,7 +284,43 @@ def public_app(network: Network, ready: Readiness) -> Any:
             cors_origins=settings.cors_origins,
             body_limit=settings.body_limit,
         ),
+        admission=admission,
     )
+
+
+def http_protocol(network: Network) -> Any:
+    """How the server speaks HTTP/1.1 with people and their clients."""
+    from rookery.gateways.rest.connections import Connections, Limits
+    from rookery.gateways.rest.wire import StrictProtocol
+
+    settings = network.settings
+    most = settings.connections or most_connections()
+    connections = Connections(
+        Limits(
+            connections=most,
+            per_address=settings.connections_per_address or max(1, most // 4),
+            trusted=settings.trusted_proxies,
+            head_seconds=settings.head_seconds,
+            body_seconds=settings.body_seconds,
+            answer_seconds=settings.answer_seconds,
+            idle_seconds=settings.idle_seconds,
+        )
+    )
+    network.metrics.watch(
+        lambda: (
+            gauge("rookery_connections", "Connections of clients", "state", connections.numbers()),
+            counter("rookery_connections_ended", "Connections that the server ended", "reason", connections.ended),
+        )
+    )
+    return partial(StrictProtocol, connections=connections)
+
+
+def operator_protocol() -> Any:
+    """How the server speaks HTTP/1.1 with operators, who have connections of their own."""
+    from rookery.gateways.rest.connections import Connections, Limits
+    from rookery.gateways.rest.wire import StrictProtocol
+
+    return partial(StrictProtocol, connections=Connections(Limits(connections=256, per_address=256)))
 
 
 def operator_app(network: Network, ready: Readiness) -> Any:
@@ -217,7 +338,11 @@ def operator_app(network: Network, ready: Readiness) -> Any:
         return json_answer(200 if all(state == "ok" for state in states.values()) else 503, dict(states))
 
     async def check_timelines(query: Mapping[str, str]) -> Answer:
-        chosen = await network.timelines.sample(int(query.get("sample", "50")), int(query.get("seed", "0")))
+        try:
+            sample, seed = int(query.get("sample", "50")), int(query.get("seed", "0"))
+        except ValueError:
+            return json_answer(400, ["sample and seed are numbers"])
+        chosen = await network.timelines.sample(max(sample, 0), seed)
         return json_answer(200, await network.timelines.differences(chosen))
 
     return operator_pages({"/metrics": metrics, "/livez": live, "/readyz": readiness, CHECK_TIMELINES: check_timelines})
@@ -235,6 +360,10 @@ def _figures(network: Network) -> Iterable[Metric]:
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
     yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
     yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
+    watchdog = network.watchdog
+    yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
+    yield gauge("rookery_worker_silence_seconds", "Time at work without a sign of life", "worker", watchdog.silences())
+    yield counter("rookery_loop_stalls", "Times that it stood still", "of", network.loop_guard.stalls)
     caches: dict[str, MemoryCache[Any]] = {"users": network.users_cache, "tweets": network.hot_tweets}
     yield counter("rookery_cache_hits", "Cache hits", "cache", {name: one.hits for name, one in caches.items()})
     yield counter("rookery_cache_misses", "Cache misses", "cache", {name: one.misses for name, one in caches.items()})
@@ -260,10 +389,11 @@ async def server_lock(settings: Settings) -> AsyncGenerator[None]:
 async def check(network: Network, *, sample: int, seed: int) -> list[str]:
     """What is wrong with the data, in sentences; none where all is well.
 
-    Counts against rows, both directions of follows, and up to `sample` home timelines against the truth: those that the running
+    The file itself, page by page; counts against rows, both directions of follows, and up to `sample` home timelines against the truth: those that the running
     server has cached, or else those of people chosen at random.
     """
-    found: list[str] = []
+    if found := await asyncio.to_thread(network.database.verify):
+        return found  # what can't be read can't be compared
     for store in (network.users_store, network.graph_store, network.tweet_store):
         found += [str(difference) for difference in await store.check(100)]
     asked = await asyncio.to_thread(_ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
@@ -281,6 +411,47 @@ def _ask_server(folder: Path, path: str) -> Any:
             return json.load(answer)
     except (OSError, KeyError, ValueError):
         return None
+
+
+# --- backups; what they need is loaded by their commands alone
+
+
+def open_objects(url: str) -> Objects:
+    """The place of objects that a URL names. Raises Invalid."""
+    from rookery.infra.objects import urls
+
+    return urls.open_objects(url)
+
+
+def open_snapshot(settings: Settings) -> Snapshot:
+    """The data folder's database as it is at this moment. Raises Unavailable."""
+    from rookery.infra.sql import sqlite_snapshot
+
+    return sqlite_snapshot.Snapshot(settings.data / DATABASE)
+
+
+def knows_schema(revision: str | None) -> bool:
+    """Whether a database of that revision can be opened by this version."""
+    return revision is None or revision in known_revisions(Path(migrations.__file__).parent)
+
+
+async def examine_copy(settings: Settings, manifest: Manifest, *, sample: int) -> list[str]:
+    """What is wrong with the data folder of `settings`, into which that backup was brought back and which nobody else uses.
+
+    SQLite's integrity check, the numbers of rows against the manifest, and what `check` looks at.
+    """
+    from rookery.infra.sql import sqlite_snapshot
+
+    facts, found = await asyncio.to_thread(sqlite_snapshot.examine, settings.data / DATABASE)
+    if found:
+        return [f"{DATABASE}: {line}" for line in found]
+    kept = {**manifest.rows, **{f"{name}'s numbers": last for name, last in manifest.sequences.items()}}
+    here = {**facts.rows, **{f"{name}'s numbers": last for name, last in facts.sequences.items()}}
+    if kept != here:
+        return [f"{name}: {here.get(name)}, not {kept[name]}" for name in kept if here.get(name) != kept[name]]
+    # As the backup's moment may be later than this machine's.
+    async with open_network(msgspec.structs.replace(settings, allow_clock_behind=True)) as network:
+        return await check(network, sample=sample, seed=0)
 
 
 def _users_policy(settings: Settings) -> UsersPolicy:

@@ -1,57 +1,23 @@
 """Every benchmark still runs: for a moment, on a tiny network. No figure is judged here."""
 
-import csv
 import json
 import os
-import random
-import shutil
 import urllib.request
 
 import msgspec
 import pytest
 
-from bench import harness, machine, report
+from bench import closedloop, harness, machine, report
 from bench.__main__ import BENCHMARKS
-from bench.data import Data, Scale
-from bench.harness import Failed, Plan, Request
+from bench.accounts import Account, Shares, middle
+from bench.closedloop import Request
+from bench.harness import Failed
+from tests.bench.conftest import MOMENT, needs_wrk
 
-needs_wrk = pytest.mark.skipif(
-    shutil.which("wrk") is None and os.environ.get("CI") != "true",
-    reason="wrk, the load generator, is not installed; scripts/install-tools installs it",
-)
-
-MOMENT = Plan(seconds=0.01, rounds=1, warm_up=0, connections=4)
-"""The load generator knows whole seconds only, and makes one of it."""
-
-USES_WRK = {"home", "mix", "post"}
+NO_WRK = {"consumers", "importing", "lag", "processor", "rebuild", "startup"}
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Data:
-    folder = tmp_path_factory.mktemp("bench")
-    draw, people = random.Random(1), range(1, 31)
-    edges = sorted({(a, b) for a in people for b in draw.sample(people, 8) if a != b})
-    graph = folder / "follows.tsv"
-    graph.write_text("".join(f"{a}\t{b}\n" for a, b in edges))
-    texts = folder / "texts.csv"
-    with texts.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "text"])
-        writer.writerows([[1, "Round one, #boxing @ref"], [2, "Tom &amp; Jerry https://example.org\tand\nmore"]])
-    scale = Scale(
-        graph=graph,
-        texts=texts,
-        tweets_each=3,
-        active=20,
-        posters=3,
-        poster_followers=5,
-        rebuilders=4,
-        rebuilder_followees=10,
-    )
-    return Data(scale, folder)
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=needs_wrk if n in USES_WRK else ()) for n in BENCHMARKS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in NO_WRK else needs_wrk) for n in BENCHMARKS])
 def test_the_benchmark_measures_something(name, data, tmp_path):
     result = BENCHMARKS[name](data, MOMENT)
     assert result.name == name
@@ -59,19 +25,21 @@ def test_the_benchmark_measures_something(name, data, tmp_path):
     first = result.rows[0]
     assert first.median > 0
     report.show(result)
+    report.show_targets([result])
     kept = report.keep(result, machine.examine(tmp_path), "python -m bench", tmp_path)
     assert json.loads(kept.read_text())["results"][0]["rows"][0]["median"] == first.median
 
 
 @needs_wrk
 def test_refused_requests_are_no_speed_and_no_server_is_left_behind(data):
-    requests = harness.script([Request("GET", "/v1/newsfeed", "forged")], data.folder / "forged.tsv")
+    requests = closedloop.script([Request("GET", "/v1/newsfeed", "forged")], data.folder / "forged.tsv")
     pids: list[int] = []
 
     def measure() -> None:
         with harness.server(data.copy(data.base)) as server:
             pids.append(server.pid)
-            harness.load(server, requests, 1, 1)
+            assert closedloop.load(server, requests, 1, 1, refusals=True).rate == 0
+            closedloop.load(server, requests, 1, 1)
 
     with pytest.raises(Failed, match="requests failed"):
         measure()
@@ -82,6 +50,11 @@ def test_refused_requests_are_no_speed_and_no_server_is_left_behind(data):
 def test_a_server_that_does_not_start_says_why(tmp_path):
     with pytest.raises(Failed, match="no_such_format"), harness.server(tmp_path, log_format="no_such_format"):
         pass
+
+
+def test_a_command_that_fails_says_why(tmp_path):
+    with pytest.raises(Failed, match="nowhere"):
+        harness.command("import", "graph", tmp_path / "nowhere.tsv", "--data", tmp_path / "data")
 
 
 def test_half_of_the_active_people_follow_somebody_famous(data):
@@ -111,3 +84,15 @@ def test_the_calibrator_sends_the_bytes_it_was_given(tmp_path):
     body = b'{"items": []}'
     with harness.calibrator(body, tmp_path) as process:
         assert urllib.request.urlopen(f"http://127.0.0.1:{process.port}/anything").read() == body
+
+
+def test_the_account_tells_what_the_process_used():
+    account = Account(os.getpid())
+    used = machine.cpu_of(os.getpid())
+    while machine.cpu_of(os.getpid()) - used < 0.1:
+        pass
+    shares = account.read(0, 10)
+    assert shares.server > 0
+    assert 0 < shares.loop <= shares.server
+    assert shares.micros >= 10_000
+    assert middle([Shares(load=1), Shares(load=5), Shares(load=2)]).load == 2

@@ -525,7 +525,7 @@ async def test_a_handler_that_awaits_something_cancelled_has_failed_and_its_grou
     await log.publish(notes(2))
     await caught_up(log)
     assert seen == [2]
-    assert log.health() == {"consumer g": "ok"}
+    assert [worker.died() for worker in log.workers] == [None]
     assert [parked.offset for parked in await log.parked()] == [1]
 
 
@@ -830,8 +830,8 @@ async def test_the_status_tells_how_far_each_group_is(database, log, clock):
 
 
 async def test_a_log_that_was_not_started_says_so(log):
-    assert log.health() == {"consumers": "not started"}
+    assert log.workers == []
     assert await log.status() == []
     subscribe(log, g=Listener())
     await log.start()
-    assert log.health() == {"consumer g": "ok"}
+    assert [(worker.name, worker.died()) for worker in log.workers] == [("consumer g", None)]

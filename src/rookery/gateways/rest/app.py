@@ -15,6 +15,7 @@ from msgspec import Struct
 import rookery
 from rookery.gateways.rest import problems
 from rookery.gateways.rest.accounts import AccountCalls
+from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import Answer, Operation
 from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
@@ -63,6 +64,7 @@ def create_app(
     ready: Ready,
     record_interest: RecordInterest,
     options: RestOptions,
+    admission: Admission,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
@@ -105,6 +107,7 @@ def create_app(
         metrics=metrics,
         cors_origins=options.cors_origins,
         body_limit=options.body_limit,
+        admission=admission,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import JSON, Answer
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.runner import TRACE, Receive, Runner, Scope, Trace, too_large
@@ -50,6 +51,7 @@ class Edge:
         metrics: Requests,
         cors_origins: Sequence[str],
         body_limit: int,
+        admission: Admission,
     ) -> None:
         """`app` answers what no `hot` route does."""
         self._app = app
@@ -58,6 +60,7 @@ class Edge:
         self._origins = frozenset(cors_origins)
         self._body_limit = body_limit
         self._metrics = metrics
+        self._admission = admission
         # Told apart from those of other processes, and of this one's earlier runs.
         self._request_id = map((secrets.token_hex(5) + "{:06x}").format, itertools.count()).__next__
 
@@ -71,6 +74,7 @@ class Edge:
         trace = scope[TRACE] = Trace(self._request_id(), headers)
         cors = self._cors(headers.get("origin")) if self._origins else ()
         status = 0
+        turn = None
 
         async def pass_on(message: Message) -> None:
             nonlocal status
@@ -80,6 +84,8 @@ class Edge:
             await send(message)
 
         try:
+            client = scope["client"]
+            turn = self._admission.enter(method, headers.get("authorization"), client[0] if client else "", started)
             # HEAD is answered as GET (RFC 9110, 9.3.2); the server leaves the body out.
             if method == "HEAD":
                 scope = {**scope, "method": "GET"}
@@ -104,7 +110,10 @@ class Edge:
             await _send(send, answer, cors, trace)
         finally:
             label = method if method in _METHODS else "other"
-            self._metrics.answered(trace.route, label, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.answered(trace.route, label, status, seconds)
+            if turn is not None:
+                self._admission.leave(turn, seconds, trace.user_id)
 
     def _cors(self, origin: str | None) -> Sequence[Header]:
         """The CORS headers of an answer. Tokens travel in a header, so no credentials of the browser are ever asked for."""

@@ -34,6 +34,8 @@ class Trace(Struct):
     """The request's headers by name in lower case; of a repeated one the last."""
     route: str = "unmatched"
     """The template of the route, once one was found."""
+    user_id: int = 0
+    """Who asks, once that is known; 0 for a guest."""
 
 
 TRACE: Final = "rookery.trace"
@@ -89,6 +91,8 @@ class Runner:
         headers: Mapping[str, str],
     ) -> Answer:
         identity = await self._identify(operation.access, headers)
+        if identity is not None:
+            scope[TRACE].user_id = identity.user_id
         query = parsing.query(scope["query_string"], operation.known_parameters)
         raw, body = b"", None
         if operation.body is not None:

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from rookery.infra.events import tables as t
+from rookery.infra.events.groups import CutShort, Group, InHand
 from rookery.infra.events.port import (
     Appended,
     Event,
@@ -27,6 +28,7 @@ from rookery.infra.events.port import (
     encode,
 )
 from rookery.infra.sql.port import Database, Reader, Row, Transaction, Value
+from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError
 
@@ -35,6 +37,9 @@ _TRIM_CHUNK = 2_000
 _SAVE_EVERY: Millis = 5 * SECOND
 _BACKOFF: tuple[Millis, ...] = (100, 400, 1_600, 6_400, 25_600)
 """Waits before each further try (ms); after the last one an event is parked until an operator replays it."""
+
+_STOP_GRACE = 3.0
+"""Seconds that a group has to finish the batch in hand when the log is stopped."""
 
 _STUMBLE = 1.0
 """Seconds between tries to go on while the store is away."""
@@ -48,44 +53,15 @@ class Watched(Database, Protocol):
     def on_foreign_commit(self, call: Callable[[], None]) -> None: ...
 
 
-class _Group:
-    """One consumer group in this process."""
-
-    def __init__(
-        self, name: str, topics: Sequence[str], handler: Handler | None, in_transaction: TransactionHandler | None
-    ) -> None:
-        self.name = name
-        self.topics = frozenset(topics)
-        self.handler = handler
-        self.in_transaction = in_transaction
-        self.offset = 0
-        """Everything up to here was handled, parked, or concerned others."""
-        self.saved = 0
-        """The offset that is stored. It lags behind where events concerned others, or where the group is volatile."""
-        self.saved_at: Millis = 0
-        self.failures = 0
-        self.wake = asyncio.Event()
-        self.retry_at: Millis | None = None
-        """When the next parked event is due; looked up again after a commit of another process."""
-        self.waiters: list[tuple[int, asyncio.Future[None]]] = []
-
-    def move(self, offset: int) -> None:
-        self.offset = offset
-        if self.waiters:
-            due = [future for at, future in self.waiters if at <= offset and not future.done()]
-            self.waiters = [waiter for waiter in self.waiters if waiter[0] > offset and not waiter[1].done()]
-            for future in due:
-                future.set_result(None)
-
-
 class SqlEventLog:
     """The engine of `infra.events.port.EventLog` and `EventAdmin` inside an SQL database."""
 
     def __init__(self, database: Watched, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._groups: dict[str, _Group] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._groups: dict[str, Group] = {}
+        self.workers: list[Worker] = []
+        """One for each group, once the log is started."""
         self._stopping = asyncio.Event()
         self._newest = 0
         self.appended: Counter[str] = Counter()
@@ -126,6 +102,11 @@ class SqlEventLog:
         self.appended.update(event.name for event in events)
         self.wake()
 
+    @property
+    def newest(self) -> int:
+        """The offset of the newest event that this process committed; 0 before the first."""
+        return self._newest
+
     def wake(self) -> None:
         """Have every group look, now, at the log and at what is due. Commits do it; so should whoever moves the clock."""
         for group in self._groups.values():
@@ -139,15 +120,15 @@ class SqlEventLog:
     # --- groups
 
     def subscribe(self, group: str, topics: Sequence[str], handler: Handler) -> None:
-        self._add(_Group(group, topics, handler, None))
+        self._add(Group(group, topics, handler, None))
 
     def subscribe_in_transaction(self, group: str, topics: Sequence[str], handler: TransactionHandler) -> None:
-        self._add(_Group(group, topics, None, handler))
+        self._add(Group(group, topics, None, handler))
 
-    def _add(self, group: _Group) -> None:
+    def _add(self, group: Group) -> None:
         if group.name in self._groups:
             raise ValueError(f"the group {group.name} is subscribed already")
-        if self._tasks:
+        if self.workers:
             raise RuntimeError("groups are subscribed before the log is started")
         self._groups[group.name] = group
 
@@ -175,16 +156,19 @@ class SqlEventLog:
             group.saved_at = self._clock.now()
             group.retry_at = 0
         self._database.on_foreign_commit(self._wake_for_foreign)
-        self._tasks = [asyncio.create_task(self._consume(group), name=f"consumer {group.name}") for group in groups]
+        for group in groups:
+            group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
+            group.worker.start()
+            self.workers.append(group.worker)
 
     async def stop(self) -> None:
-        """Let each group finish the batch in hand, and store the offsets."""
-        if not self._tasks:
+        """Let each group finish the batch in hand, if it does within some seconds, and store the offsets."""
+        if not self.workers:
             return
         self._stopping.set()
         self.wake()
-        await asyncio.gather(*self._tasks)
-        self._tasks = []
+        await asyncio.gather(*(worker.stop(_STOP_GRACE) for worker in self.workers))
+        self.workers = []
         await self._save_offsets(list(self._groups.values()))
 
     async def reached(self, group: str, offset: int, timeout: float) -> bool:
@@ -201,15 +185,18 @@ class SqlEventLog:
 
     # --- consuming
 
-    async def _consume(self, group: _Group) -> None:
+    async def _consume(self, group: Group) -> None:
         while not self._stopping.is_set():
             group.wake.clear()
             try:
+                if group.in_hand is not None:
+                    await self._resume(group, group.in_hand)
                 if group.retry_at is not None and group.retry_at <= self._clock.now():
                     await self._retry(group)
                 rows = await self._database.all(t.READ, after=group.offset, limit=_BATCH)
                 if rows:
                     await self._deliver(group, rows)
+                    group.worker.beat()
                     # A busy group must not keep requests waiting.
                     await asyncio.sleep(0)
                 else:
@@ -218,10 +205,32 @@ class SqlEventLog:
                 # The store is away: the events are still there when it is back.
                 group.failures += 1
                 _log.exception("consumer stumbled", group=group.name)
+                group.worker.rest()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _STUMBLE)
+                group.worker.beat()
 
-    async def _pause(self, group: _Group) -> None:
+    async def _resume(self, group: Group, cut: InHand) -> None:
+        """Go on after a run that was cut short: what was in hand may be what it stalled at or died of, so one by one, and what
+        was by itself already waits for its next try.
+        """
+        error = CutShort(group.worker.cause)
+        batch = cut.batch
+        if group.handler is None:
+            # The transaction in hand may be committed, or be yet; one that comes after it knows.
+            row = await self._database.write(lambda tx: tx.one(t.GROUP, name=group.name))
+            group.saved = row[0] if row else 0
+            group.move(group.saved)
+            if not cut.attempts:
+                batch = [item for item in batch if item.offset > group.offset]
+        group.in_hand = None
+        if cut.attempts:
+            for item in batch:
+                await self._park(group, item.offset, item.event.name, error, attempts=cut.attempts + 1)
+        elif batch:
+            await self._one_by_one(group, batch, error)
+
+    async def _pause(self, group: Group) -> None:
         """Wait for the next event, the next try, or the time to store the offset."""
         now = self._clock.now()
         due: list[Millis] = [] if group.retry_at is None else [group.retry_at]
@@ -232,10 +241,12 @@ class SqlEventLog:
                 return
             due.append(group.saved_at + _SAVE_EVERY)
         wait = max(0, min(due) - now) / 1000 if due else None
+        group.worker.rest()
         with suppress(TimeoutError):
             await asyncio.wait_for(group.wake.wait(), wait)
+        group.worker.beat()
 
-    async def _deliver(self, group: _Group, rows: Sequence[Row]) -> None:
+    async def _deliver(self, group: Group, rows: Sequence[Row]) -> None:
         last = rows[-1][0]
         batch: list[Appended] = []
         for offset, at, topic, name, body in rows:
@@ -259,7 +270,7 @@ class SqlEventLog:
                     group.saved = last
         group.move(last)
 
-    async def _one_by_one(self, group: _Group, batch: Sequence[Appended], error: Exception) -> None:
+    async def _one_by_one(self, group: Group, batch: Sequence[Appended], error: Exception) -> None:
         """Handle again each event of a batch that failed with `error`, and park those that fail by themselves."""
         if len(batch) > 1:
             _log.warning("a batch failed; one by one", group=group.name, error=repr(error))
@@ -272,16 +283,31 @@ class SqlEventLog:
             if group.handler is None:
                 group.saved = item.offset
             group.move(item.offset)
+            group.worker.beat()
 
-    async def _attempt(self, group: _Group, item: Appended, then: Callable[[Transaction], object]) -> Exception | None:
+    async def _attempt(
+        self, group: Group, item: Appended, then: Callable[[Transaction], object], attempts: int = 0
+    ) -> Exception | None:
         try:
-            await self._handle(group, [item], then)
+            await self._handle(group, [item], then, attempts)
         except Exception as error:
             return error
         return None
 
-    async def _handle(self, group: _Group, batch: Sequence[Appended], then: Callable[[Transaction], object]) -> None:
+    async def _handle(
+        self, group: Group, batch: Sequence[Appended], then: Callable[[Transaction], object], attempts: int = 0
+    ) -> None:
         """Hand `batch` to the group; `then` becomes part of a durable group's transaction."""
+        group.in_hand = InHand(batch, attempts)
+        try:
+            await self._hand_over(group, batch, then)
+        except Exception:
+            group.in_hand = None
+            raise
+        # Where the run itself is cut short, it stays for the next one.
+        group.in_hand = None
+
+    async def _hand_over(self, group: Group, batch: Sequence[Appended], then: Callable[[Transaction], object]) -> None:
         if group.handler is None:
             handler = group.in_transaction
             assert handler is not None
@@ -303,7 +329,7 @@ class SqlEventLog:
 
     async def _park(
         self,
-        group: _Group,
+        group: Group,
         offset: int,
         name: str,
         error: Exception,
@@ -334,7 +360,7 @@ class SqlEventLog:
         if retry_at is not None:
             group.retry_at = retry_at if group.retry_at is None else min(group.retry_at, retry_at)
 
-    async def _retry(self, group: _Group) -> None:
+    async def _retry(self, group: Group) -> None:
         """Handle again what is due, and look up when the next is."""
         due = await self._database.all(t.DUE, group_name=group.name, now=self._clock.now())
         for offset, at, name, body, attempts in due:
@@ -348,15 +374,16 @@ class SqlEventLog:
             except msgspec.DecodeError as error:
                 event, failed = None, error
             if event is not None:
-                failed = await self._attempt(group, Appended(offset, at, event), unpark)
+                failed = await self._attempt(group, Appended(offset, at, event), unpark, attempts)
             if failed is not None:
                 await self._park(group, offset, name, failed, attempts=attempts + 1)
             elif event is None or group.handler is not None:
                 await self._database.write(unpark)
+            group.worker.beat()
         row = await self._database.one(t.NEXT_RETRY, group_name=group.name)
         group.retry_at = row[0] if row else None
 
-    def _save(self, tx: Transaction, group: _Group, offset: int) -> None:
+    def _save(self, tx: Transaction, group: Group, offset: int) -> None:
         tx.run(
             t.SAVE_GROUP,
             name=group.name,
@@ -365,7 +392,7 @@ class SqlEventLog:
             topics=msgspec.json.encode(sorted(group.topics)).decode(),
         )
 
-    async def _save_offsets(self, groups: Sequence[_Group]) -> None:
+    async def _save_offsets(self, groups: Sequence[Group]) -> None:
         """Store offsets that no effect was stored with: those of volatile groups, for operators to see, and those of durable
         groups whose newest events concerned others.
         """
@@ -412,7 +439,7 @@ class SqlEventLog:
     async def status(self) -> list[GroupStatus]:
         parked: dict[str, int] = dict(await self._database.all(t.PARKED_COUNTS))
         rows = await self._database.all(t.ALL_GROUPS)
-        live = {name: group.offset for name, group in self._groups.items() if self._tasks}
+        live = {name: group.offset for name, group in self._groups.items() if self.workers}
 
         def work(reader: Reader) -> list[GroupStatus]:
             found: list[GroupStatus] = []
@@ -433,11 +460,6 @@ class SqlEventLog:
         newest = max((group.offset for group in self._groups.values()), default=0)
         newest = max(newest, self._newest)
         return {name: newest - group.offset for name, group in self._groups.items()}
-
-    def health(self) -> dict[str, str]:
-        """Each consumer, and "ok" or what is wrong with it."""
-        states = {task.get_name(): "ended" if task.done() else "ok" for task in self._tasks}
-        return states if states else {"consumers": "not started"}
 
     def failures(self) -> dict[str, int]:
         """Failed tries of each group of this process."""

@@ -52,6 +52,11 @@ def migrate(database: Migratable, folder: Path, dialect: str = "sqlite") -> Sequ
     return plan.revisions
 
 
+def known_revisions(folder: Path) -> set[str]:
+    """The revisions that can be brought to the newest one found in `folder`/versions, and that one."""
+    return {script.revision for script in ScriptDirectory(str(folder)).walk_revisions()}
+
+
 def _current(database: Migratable) -> str | None:
     known = database.rows(f"SELECT name FROM sqlite_master WHERE name = '{_VERSION_TABLE}'")
     return database.rows(f"SELECT revision FROM {_VERSION_TABLE}")[0][0] if known else None

@@ -19,8 +19,19 @@ import apsw
 import structlog
 
 from rookery.infra.sql.port import Reader, Row, Statement, Transaction, Value
-from rookery.infra.sql.sqlite_errors import Translated, cannot_open, closed, failure
+from rookery.infra.sql.sqlite_errors import (
+    Translated,
+    cannot_open,
+    closed,
+    failure,
+    is_damage,
+    not_answering,
+    writer_died,
+)
+from rookery.infra.sql.sqlite_log import log_of, secure_log
+from rookery.infra.sql.sqlite_pages import load_checksums, reserve_checksums
 from rookery.infra.sql.sqlite_statements import Connection, LimitedReader, SavepointTransaction
+from rookery.infra.workers.port import ThreadWorker
 
 T = TypeVar("T")
 
@@ -42,6 +53,14 @@ _BUSY_POLL = 0.002
 
 _FOREIGN_POLL = 0.008
 """Seconds between looks for commits of other processes: one PRAGMA, about a microsecond."""
+
+_RETRY_FIRST = 0.1
+_RETRY_LAST = 5.0
+"""Seconds between tries to get the store back after an error of the disk, where no write asks for it meanwhile."""
+
+_MOST_FINDINGS = 20
+
+_DAMAGED = "damaged; `rookery check` tells more"
 
 _log: Any = structlog.get_logger("rookery.sql")
 
@@ -88,19 +107,30 @@ class SqliteDatabase:
         self._wal_pages = 0
         self._insist_at = _WAL_LIMIT
         self._distrusted = False
+        self._retry = _RETRY_FIRST
+        self._checkpoint_after = 0.0
+        self._trouble = ""
+        self._damage = ""
+        self._guard = Translated(self.note_damage)
         self._closed = False
         try:
+            load_checksums()
             self._writer = self._connect()
             self._reader = Connection(self._connect(read_only=True))
             self._data_version = self._pragma(self._reader.raw, "data_version")
         except apsw.Error as error:
             raise cannot_open(path, error) from error
-        self._thread = threading.Thread(target=self._write_loop, name="rookery-writer", daemon=True)
+        self._open: set[_Job] = set()
+        self._decided: list[_Job] = []
+        self.writer = ThreadWorker(
+            "writer", self._write_loop, on_death=self._after_death, on_stall=self._refuse_waiting
+        )
+        """The thread that writes, for a watchdog: while it is stuck, writes are refused and reads go on."""
 
     def start(self) -> None:
         """Begin to serve, on the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self.writer.start()
 
     async def close(self) -> None:
         """Finish what waits, checkpoint, and let go of the file. Safe to call twice."""
@@ -110,25 +140,32 @@ class SqliteDatabase:
         if self._foreign_timer is not None:
             self._foreign_timer.cancel()
         self._jobs.put(None)
-        if self._thread.is_alive():
-            # The last batch's callbacks run before this returns: the thread posted them before it ended.
-            await asyncio.to_thread(self._thread.join)
+        # The last batch's callbacks run before this returns: the thread posted them before it ended.
+        ended = await self.writer.stop(_BUSY_POLL if self.writer.stuck else self._busy_timeout + self._scan_limit)
         await asyncio.to_thread(self._scanners.shutdown)
+        for job in list(self._open):
+            # The writer has died with it in hand, or does not answer.
+            self._reject(job, closed())
         self._reader.raw.close()
+        if not ended:
+            _log.error("the writer does not answer; its file is left as after a crash", at=self.writer.where())
+            return
         with suppress(apsw.Error):
             # Without waiting for other processes: what can't be copied now, they or the next start will copy.
             self._writer.set_busy_timeout(0)
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self._writer.close()
+            # Nor by a handle that is not trusted, nor with damage about: the log may hold what is lost elsewhere.
+            if not self._distrusted and not self._damage:
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._writer.close(True)
 
     # --- reading
 
     async def one(self, statement: Statement, **params: Value) -> Row | None:
-        with Translated():
+        with self._guard:
             return self._reader.one(statement, **params)
 
     async def all(self, statement: Statement, **params: Value) -> list[Row]:
-        with Translated():
+        with self._guard:
             return self._reader.all(statement, **params)
 
     async def scan(self, work: Callable[[Reader], T]) -> T:
@@ -138,7 +175,7 @@ class SqliteDatabase:
 
     def _scan(self, work: Callable[[Reader], T]) -> T:
         deadline = time.monotonic() + self._scan_limit
-        with Translated():
+        with self._guard:
             raw: apsw.Connection | None = getattr(self._scan_connections, "raw", None)
             if raw is None:
                 raw = self._scan_connections.raw = self._connect(read_only=True)
@@ -157,16 +194,26 @@ class SqliteDatabase:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         if self._closed:
             raise closed()
+        if self.writer.stuck:
+            raise not_answering()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(work, future))
+        job = _Job(work, future)
+        self._open.add(job)
+        self._jobs.put(job)
         return await future
 
     def _write_loop(self) -> None:
         """The writer thread: batch after batch, until None comes."""
         ending = False
+        with suppress(apsw.Error):
+            # The thread before this one may have died in the middle of a transaction.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
         while not ending:
             batch: list[_Job] = []
-            job = self._jobs.get()
+            self.writer.rest()
+            job = self._next()
+            self.writer.beat()
             while job is not None:
                 batch.append(job)
                 if len(batch) == _MAX_BATCH:
@@ -179,30 +226,53 @@ class SqliteDatabase:
                 ending = True
             if batch:
                 self._commit(batch)
+                self.writer.beat()
                 assert self._loop is not None
                 with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                     self._loop.call_soon_threadsafe(self._settle, batch)
             if self._wal_pages > _CHECKPOINT_PAGES:
                 self._checkpoint()
 
+    def _next(self) -> _Job | None:
+        """The next transaction, or None for the end. While the store is away, each one tries it anew, and so does time."""
+        while self._distrusted:
+            try:
+                return self._jobs.get(timeout=self._retry)
+            except queue.Empty:
+                self.writer.beat()
+                self._retry = min(2 * self._retry, _RETRY_LAST)
+                with suppress(apsw.Error):
+                    self._reopen()
+                self.writer.rest()
+        return self._jobs.get()
+
     def _commit(self, batch: list[_Job]) -> None:
+        began = False
         try:
             if self._distrusted:
                 self._reopen()
             raw = self._writer
             raw.execute("BEGIN IMMEDIATE")
+            began = True
             for job in batch:
                 self._run(raw, job)
             raw.execute("COMMIT")
+            self._decided = batch
         except BaseException as error:
+            if began and not isinstance(error, apsw.Error) and not self._writer.in_transaction:
+                # What has fallen on the thread came after the commit: nobody may be told that nothing was written.
+                self._decided = batch
+                raise
             self._undo(error)
             for job in batch:
                 # What already failed by itself keeps its own reason.
                 if job.error is None:
                     job.error = failure(error)
                 job.calls = []
+            self._decided = batch
 
     def _run(self, raw: apsw.Connection, job: _Job) -> None:
+        self.writer.beat()
         raw.execute("SAVEPOINT job")
         tx = SavepointTransaction(raw)
         try:
@@ -213,8 +283,13 @@ class SqliteDatabase:
                 job.error = error
                 raw.execute("ROLLBACK TO job")
         if tx.broken is not None:
-            # Even where `work` has caught it: the batch is gone.
-            raise tx.broken
+            # Even where `work` has caught it. Who meets a damaged page fails alone; else the batch is gone.
+            if not is_damage(tx.broken) or not raw.in_transaction:
+                raise tx.broken
+            self.note_damage(tx.broken)
+            job.error = failure(tx.broken)
+            job.calls = []
+            raw.execute("ROLLBACK TO job")
         raw.execute("RELEASE job")
 
     def _undo(self, error: BaseException) -> None:
@@ -222,23 +297,75 @@ class SqliteDatabase:
         with suppress(apsw.Error):
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
-        # After a failed fsync the pages in the kernel may be lost: only a new handle, which reads the file again, is trusted.
-        self._distrusted = self._distrusted or isinstance(error, apsw.IOError)
+        if is_damage(error):
+            self.note_damage(error)
+        elif isinstance(error, apsw.IOError):
+            self._distrust(error)
+
+    def _distrust(self, error: BaseException) -> None:
+        """Write nothing more by this handle: after a failed fsync the kernel may have dropped what it was to write, and the
+        next fsync would tell nothing of it (https://lwn.net/Articles/752063/).
+        """
+        if not self._distrusted:
+            self._retry = _RETRY_FIRST
+        self._distrusted = True
+        self._trouble = f"not written since an error of the disk: {error}"
 
     def _reopen(self) -> None:
-        """Raises where the store is still away; the next batch tries again."""
-        with suppress(apsw.Error):
-            self._writer.close(True)
-        self._writer = self._connect()
+        """Go on with a new handle. Raises where the store is still away; the next batch tries again, and so does time.
+
+        Readers keep theirs, and with them the shared index of the log: it knows which frames were acknowledged. What the failed
+        commit left behind those is cut off before anything else is written.
+        """
+        try:
+            with suppress(apsw.Error):
+                self._writer.close(True)
+            self._writer = self._connect()
+            self._secure(rewrite=False)
+        except (apsw.Error, OSError) as error:
+            with suppress(apsw.Error):
+                self._writer.close(True)
+            self._trouble = f"away since an error of the disk: {error}"
+            _log.warning("the store is still away", error=repr(error))
+            raise error if isinstance(error, apsw.Error) else apsw.IOError(str(error)) from error
         self._distrusted = False
+        self._trouble = ""
+        _log.info("the store is back, by a new handle")
+
+    def _secure(self, *, rewrite: bool) -> None:
+        """Have the log end, on the disk too, with the last commit that everybody sees."""
+        raw = self._writer
+        raw.execute("BEGIN IMMEDIATE")
+        try:
+            # Asked by another connection: one in a transaction is not told.
+            asking = self._connect()
+            try:
+                frames, _ = asking.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            finally:
+                asking.close()
+            secure_log(log_of(self._path), frames, self._pragma(raw, "page_size"), rewrite=rewrite)
+        finally:
+            raw.execute("ROLLBACK")
+
+    def note_damage(self, error: BaseException) -> None:
+        """The file is not what it was: from now on `health` says so, and the log is left as it is."""
+        if not self._damage:
+            self._damage = _DAMAGED
+            _log.error(
+                "the store is damaged: `rookery check` tells more, `rookery restore` brings a backup back",
+                file=str(self._path), error=repr(error),
+            )  # fmt: skip
+
+    def health(self) -> dict[str, str]:
+        """The store, and "ok" or what is wrong with it."""
+        return {"store": self._damage or self._trouble or "ok"}
 
     def _settle(self, batch: list[_Job]) -> None:
         """On the event loop: what callers wanted done after the commit, then the callers, in the order of the commits."""
-        if self._on_batch is not None:
-            size = len(batch)
-            _call(lambda on_batch=self._on_batch: on_batch(size))
         for job in batch:
-            for call in job.calls:
+            self._open.discard(job)
+            calls, job.calls = job.calls, []
+            for call in calls:
                 _call(call)
             if job.future.done():
                 continue  # its caller was cancelled
@@ -249,9 +376,44 @@ class SqliteDatabase:
                 job.future.set_exception(RuntimeError("a transaction raised StopIteration"))
             else:
                 job.future.set_exception(job.error)
+        if self._on_batch is not None:
+            size = len(batch)
+            _call(lambda on_batch=self._on_batch: on_batch(size))
+
+    def _after_death(self) -> None:
+        """On the event loop, while no thread writes: answer everybody who waits."""
+        if any(job in self._open for job in self._decided):
+            # It died on the way from the commit to those who wait for it.
+            self._settle(self._decided)
+        self._take_waiting()
+        for job in list(self._open):
+            self._reject(job, writer_died())
+
+    def _refuse_waiting(self) -> None:
+        """On the event loop, while the writer is stuck: those whose transactions have not begun need not wait with it."""
+        for job in self._take_waiting():
+            self._reject(job, not_answering())
+        if self._closed:
+            self._jobs.put(None)
+
+    def _take_waiting(self) -> list[_Job]:
+        waiting: list[_Job] = []
+        with suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    waiting.append(job)
+        return waiting
+
+    def _reject(self, job: _Job, error: Exception) -> None:
+        self._open.discard(job)
+        if not job.future.done():
+            job.future.set_exception(error)
 
     def _checkpoint(self) -> None:
         pages, self._wal_pages = self._wal_pages, 0
+        if self._distrusted or time.monotonic() < self._checkpoint_after:
+            return  # the next commit counts the pages anew
         try:
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if pages > self._insist_at:
@@ -259,6 +421,12 @@ class SqliteDatabase:
                 self._insist_at = _WAL_LIMIT if self._truncate_wal() else 2 * pages
         except apsw.Error as error:
             _log.warning("checkpoint failed", error=repr(error), wal_pages=pages)
+            # It copies everything again, so not after each commit.
+            self._checkpoint_after = time.monotonic() + _RETRY_LAST
+            if is_damage(error):
+                self.note_damage(error)
+            elif isinstance(error, apsw.IOError):
+                self._distrust(error)
 
     def _truncate_wal(self) -> bool:
         """Empty the log, for which those who read it now must have ended: False where they, or another process, do not.
@@ -327,6 +495,31 @@ class SqliteDatabase:
         with Translated():
             return cast("list[Row]", self._writer.execute(text).fetchall())
 
+    def secure(self) -> None:
+        """Make sure of what was found in the log at the start, before anything is built on it. For the one server of a file.
+
+        A process that was killed after a failed fsync left commits there that the kernel shows and the disk may lack. Raises
+        Unavailable or StorageFull.
+        """
+        try:
+            self._secure(rewrite=True)
+        except (apsw.Error, OSError) as error:
+            raise cannot_open(self._path, error) from error
+
+    def verify(self) -> list[str]:
+        """Everything that is wrong with the file's structure and its pages' checksums, in sentences; takes as long as reading
+        it. Not for the event loop.
+        """
+        try:
+            raw = self._connect(read_only=True)
+            try:
+                found = [str(row[0]) for row in raw.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})")]
+            finally:
+                raw.close()
+        except apsw.Error as error:
+            found = [f"reading it fails: {error}"]
+        return [] if found == ["ok"] else [f"{self._path}: {one}" for one in found]
+
     def _connect(self, *, read_only: bool = False) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         raw = apsw.Connection(str(self._path), flags=flags | apsw.SQLITE_OPEN_NOMUTEX, statementcachesize=512)
@@ -348,6 +541,8 @@ class SqliteDatabase:
         mark = self._pragma(raw, "application_id")
         if mark != APPLICATION_ID and not (mark == 0 and empty):
             raise apsw.NotADBError("it belongs to another program")
+        if mark == 0:
+            reserve_checksums(raw)
         self._use_wal(raw)
         raw.execute("PRAGMA synchronous=FULL")
         if mark == 0:

@@ -1,5 +1,6 @@
 """What the SQLite driver's errors mean to those who use the store."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,11 +22,18 @@ ENGINE_FAILED = (
 )
 """Errors after which SQLite may have rolled back the whole transaction, not only the statement."""
 
+_WRONG_BYTES = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS)
+"""Errors of reading that speak of a page whose checksum is wrong."""
+
 _log: Any = structlog.get_logger("rookery.sql")
 
 
 class Translated:
     """Turns the driver's errors into Rookery's."""
+
+    def __init__(self, on_damage: Callable[[BaseException], None] | None = None) -> None:
+        """`on_damage` is told of each error that speaks of a damaged file."""
+        self._on_damage = on_damage
 
     def __enter__(self) -> None:
         pass
@@ -34,7 +42,16 @@ class Translated:
         if isinstance(error, apsw.Error):
             if isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.NotADBError)):
                 _log.error("the store failed", error=repr(error))
+            if self._on_damage is not None and is_damage(error):
+                self._on_damage(error)
             raise _translate(error) from error
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether what stands in the file is wrong, as against a disk that does not answer."""
+    if isinstance(error, apsw.IOError):
+        return getattr(error, "extendedresult", 0) in _WRONG_BYTES
+    return isinstance(error, (apsw.CorruptError, apsw.NotADBError))
 
 
 def _translate(error: apsw.Error) -> Exception:
@@ -47,6 +64,8 @@ def _translate(error: apsw.Error) -> Exception:
         return Unavailable("the store is busy; try again", code="busy", retry_after=1)
     if isinstance(error, apsw.ConnectionClosedError):
         return closed()
+    if is_damage(error):
+        return Unavailable("this part of the store is damaged", code="storage_damaged", retry_after=60)
     if isinstance(error, ENGINE_FAILED):
         return Unavailable("the store failed; nothing was written", code="storage_failed", retry_after=5)
     return error
@@ -67,10 +86,25 @@ def closed() -> Unavailable:
     return Unavailable("the store is closed", code="closed")
 
 
-def cannot_open(path: Path, error: apsw.Error) -> RookeryError:
+def not_answering() -> Unavailable:
+    """The writer is stuck, in the disk or in a lock, and nobody knows for how long."""
+    return Unavailable("the store does not answer; nothing was written", code="storage_stalled", retry_after=5)
+
+
+def writer_died() -> Unavailable:
+    """The writer died, with the transaction in hand or before it; another one takes over."""
+    return Unavailable("the store failed; nothing was written", code="storage_failed", retry_after=1)
+
+
+def cannot_open(path: Path, error: apsw.Error | OSError) -> RookeryError:
     """Why the file at `path` can't serve as the store."""
     if isinstance(error, (apsw.FullError, apsw.BusyError)):
         return cast(RookeryError, _translate(error))
     if isinstance(error, apsw.NotADBError):
         return Unavailable("{file} is not a database of Rookery", code="not_a_database", file=str(path))
+    if is_damage(error):
+        return Unavailable(
+            "{file} is damaged ({reason}); bring a backup back with `rookery restore`",
+            code="storage_damaged", file=str(path), reason=str(error),
+        )  # fmt: skip
     return Unavailable("{file} can't be opened: {reason}", code="storage_failed", file=str(path), reason=str(error))

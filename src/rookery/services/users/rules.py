@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, Literal
 from unicodedata import normalize
 from urllib.parse import urlsplit
 
 import msgspec
 
+from rookery.kernel.addresses import address_key as address_key
 from rookery.kernel.clock import DAY, HOUR, MINUTE, Millis, to_datetime
 from rookery.kernel.errors import FieldError, Forbidden, Invalid
 from rookery.kernel.text import flaw
@@ -105,19 +105,6 @@ def login_key(login: str) -> tuple[Literal["handle", "email"], str] | None:
         return None if key is None else ("email", key)
     key = handle_key(login.removeprefix("@"))
     return None if key is None else ("handle", key)
-
-
-def address_key(address: str) -> str:
-    """What counts as one network address: an IPv4 address, or the /64 of IPv6 that one customer gets."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{int(parsed) >> 64:x}::/64"
 
 
 def tidy(field: str, value: Any) -> Any:

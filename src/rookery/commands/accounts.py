@@ -1,0 +1,124 @@
+"""`user …`: accounts."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rookery.commands.common import Data, Json, find, public, settings_of, time_text, with_network
+from rookery.terminal import answer, ask_secret, say
+
+if TYPE_CHECKING:
+    from rookery.services.users.contract import User
+    from rookery.wiring import Network
+
+users = typer.Typer(help="Accounts: make, look at, change.", no_args_is_help=True)
+
+Login = Annotated[str, typer.Argument(metavar="HANDLE", help="A handle or an email address.")]
+
+
+class RoleName(StrEnum):
+    """What an account may do to others."""
+
+    PERSON = "person"
+    MODERATOR = "moderator"
+    ADMIN = "admin"
+
+
+@users.command("create")
+def create_user(
+    handle: str,
+    email: Annotated[str, typer.Option(prompt=True)],
+    data: Data = None,
+    password: Annotated[
+        str | None, typer.Option(help="Better not given here: it is asked for, or read from standard input.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="As people see it.")] = "",
+    role: RoleName = RoleName.PERSON,
+    as_json: Json = False,
+) -> None:
+    """Make an account that logs in."""
+    from rookery.services.users.contract import Client, Registration, Role
+
+    secret = password if password is not None else ask_secret("Password")
+
+    async def work(network: "Network") -> "User":
+        made = await network.users.register(
+            Registration(handle=handle, email=email, password=secret, name=name), Client("rookery user create")
+        )
+        await network.users.revoke(made.account.user.id, made.session.id)
+        if role is RoleName.PERSON:
+            return made.account.user
+        return await network.users.set_role(made.account.user.id, Role(role))
+
+    user = with_network(settings_of(data), work, begin=True)
+    answer(as_json, public(user), [f"@{user.handle} was made, with the id {user.id} and the role {user.role}"])
+
+
+@users.command("show")
+def show_user(login: Login, data: Data = None, as_json: Json = False) -> None:
+    """Tell what is known of an account."""
+
+    async def work(network: "Network") -> dict[str, Any]:
+        user = await find(network, login)
+        account = await network.users.account(user.id)
+        counts = (await network.graph.counts([user.id]))[user.id]
+        tweets = await network.reads.tweet_counts([user.id])
+        return public(user) | {
+            "email": account.email,
+            "last_active": time_text(account.last_active),
+            "followers": counts.followers,
+            "following": counts.following,
+            "tweets": tweets.get(user.id, 0),
+        }
+
+    shown = with_network(settings_of(data), work)
+    answer(as_json, shown, [f"{key}: {'' if value is None else value}" for key, value in shown.items()])
+
+
+@users.command("token")
+def make_token(
+    login: Login,
+    data: Data = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="read, write, admin; may be repeated.", show_default="read, write")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0.001, help="How long it is good.", show_default="as for log-ins")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a fresh token, and nothing else, for scripts."""
+    from rookery.services.users.contract import Client, SignedIn
+
+    async def work(network: "Network") -> SignedIn:
+        user = await find(network, login)
+        return await network.users.issue(user.id, scope or ["read", "write"], Client("rookery user token"))
+
+    made = with_network(settings_of(data, session_days=days), work)
+    shown = {"token": made.token, "scopes": made.session.scopes, "expires_at": time_text(made.session.expires_at)}
+    answer(as_json, shown, [made.token])
+
+
+@users.command("role")
+def set_role(login: Login, role: RoleName, data: Data = None) -> None:
+    """Make an account a person, a moderator or an admin."""
+    from rookery.services.users.contract import Role
+
+    async def work(network: "Network") -> "User":
+        return await network.users.set_role((await find(network, login)).id, Role(role))
+
+    user = with_network(settings_of(data), work)
+    say(f"@{user.handle} has the role {user.role}")
+
+
+@users.command("deactivate")
+def deactivate_user(login: Login, data: Data = None) -> None:
+    """Make an account inactive. Nothing is erased; logging in within the grace time undoes it."""
+
+    async def work(network: "Network") -> "User":
+        user = await find(network, login)
+        await network.users.deactivate(user.id)
+        return user
+
+    say(f"@{with_network(settings_of(data), work).handle} is deactivated")

@@ -1,0 +1,230 @@
+"""One connection of a client: uvicorn's protocol with less work for each request, and with a clock for the peer.
+
+A connection is always in one phase, and knows since when; `connections.Connections` looks at all of them now and then, which
+costs a request nothing but the taking down. A request begins once its body is there, so that one that trickles in holds
+nothing but its own buffer: no task, no place among those that are served.
+"""
+
+import urllib.parse
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from rookery.gateways.rest.connections import Connections, Phase
+from rookery.gateways.rest.exchange import Exchange
+from rookery.kernel.errors import RookeryError
+
+_PIPELINED: Final = 64
+"""Requests that may wait for their turn on one connection."""
+
+_BODILESS: Final = frozenset(("GET", "HEAD"))
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+
+
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """Where trailers go: they must not pass for headers (RFC 9110, 6.5.1), nor be kept."""
+
+    def append(self, _: tuple[bytes, bytes], /) -> None:
+        pass
+
+
+_NOWHERE: Final = _Nowhere()
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that `connections` watches over."""
+
+    # Uvicorn types these for its own `RequestResponseCycle`, or not at all.
+    cycle: Any
+    headers: Any
+    parser: Any
+    pipeline: Any
+    scope: Any
+
+    def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
+        """`args` and `options` are uvicorn's."""
+        super().__init__(*args, **options)
+        self._room = connections
+        self.phase = Phase.NEW
+        self.since = connections.now
+        """When the phase began, in seconds of the room's clock."""
+        self.unsent_since = 0.0
+        """Since when the peer has left something of an answer untaken; 0 where it has not."""
+        self.received = 0
+        """Bytes of the present request's body."""
+        self.address = ""
+        self.unwelcome = False
+        """There was no place for it: it is told so."""
+        self._holding = False
+        """It is the present request's turn, but its body has yet to come."""
+        self._running: Exchange | None = None
+        self._common_of: Any = None
+        self._common = b""
+
+    # --- the connection
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        if not self._room.enter(self):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._room.leave(self)
+        self.connections.discard(self)
+        for exchange in (self._running, self.cycle):
+            if exchange is not None and not exchange.response_complete:
+                exchange.disconnected = True
+                exchange.set()
+        self.flow.resume_writing()
+        self.pipeline.clear()
+        self.cycle = self._running = None
+        self.parser = None
+
+    def resume_writing(self) -> None:
+        self.unsent_since = 0.0
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        if self.waits_for_peer:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
+    @property
+    def waits_for_peer(self) -> bool:
+        """Nothing is being done for it: the next move is the peer's."""
+        return self.phase is not Phase.BUSY and (self.cycle is None or self.cycle.response_complete or self._holding)
+
+    def refuse(self, error: RookeryError) -> None:
+        """Tell `error` and end."""
+        raise NotImplementedError
+
+    # --- a request
+
+    def on_message_begin(self) -> None:
+        if self.unwelcome:
+            raise ValueError("there is no place")
+        if len(self.pipeline) >= _PIPELINED:
+            raise ValueError("too many requests wait for their turn")
+        self.phase = Phase.HEAD
+        self.since = self._room.now
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = headers = []
+        self.scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "headers": headers,
+            "state": self.app_state.copy(),
+        }
+
+    def on_headers_complete(self) -> None:
+        parser = self.parser
+        if self.ws_protocol_class is not None and parser.should_upgrade() and self._should_upgrade():
+            return
+        self.phase = Phase.BODY
+        scope = self.scope
+        scope["method"] = method = parser.get_method().decode("ascii")
+        keep_alive = parser.should_keep_alive()
+        if (version := parser.get_http_version()) != "1.1":
+            scope["http_version"] = version
+            keep_alive = keep_alive and version != "1.0"
+        scope["raw_path"], scope["query_string"] = raw_path, _ = _split(self.url)
+        path = raw_path.decode("ascii")
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        before = self.cycle
+        self.cycle = exchange = Exchange(self, scope, keep_alive=keep_alive, expects=self.expect_100_continue)
+        self.received = 0
+        if before is not None and not before.response_complete:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+        elif method not in _BODILESS and self._is_large():
+            # It is refused, or read piece by piece, without waiting for the rest.
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self._hold(exchange)
+        self.headers = _NOWHERE
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self.cycle
+        self.received += len(body)
+        if exchange.response_complete:
+            return
+        exchange.add_body(body)
+        if exchange.held > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+            if self._holding:
+                self._start_asgi_task(exchange, self.app)
+
+    def on_message_complete(self) -> None:
+        exchange = self.cycle
+        if exchange.response_complete:
+            self._rest()
+            return
+        exchange.more_body = False
+        self.phase = Phase.BUSY
+        if self._holding:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            exchange.set()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            exchange, app = self.pipeline.pop()
+            self.since = self._room.now
+            if exchange.more_body and app is self.app:
+                self._hold(exchange)
+            else:
+                self._start_asgi_task(exchange, app)
+        elif self.phase is Phase.BUSY:
+            self._rest()
+
+    def _rest(self) -> None:
+        self.phase = Phase.IDLE
+        self.since = self._room.now
+
+    def _hold(self, exchange: Exchange) -> None:
+        self._holding = True
+        exchange.welcome_body()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._holding = False
+        self._running = cycle
+        cycle.task = task = self.loop.create_task(cycle.run(app))
+        self.tasks.add(task)
+
+    def _is_large(self) -> bool:
+        """More was announced than is buffered."""
+        for name, value in self.headers:
+            if name == b"content-length":
+                return int(value) > HIGH_WATER_LIMIT
+        return False
+
+    def common_headers(self) -> bytes:
+        """The lines that stand in every answer: the date."""
+        given = self.server_state.default_headers
+        if given is not self._common_of:
+            self._common_of = given
+            self._common = b"".join([b"%b: %b\r\n" % one for one in given])
+        return self._common
+
+
+def _split(url: bytes) -> tuple[bytes, bytes]:
+    """The path and the query of a request's target, as they came."""
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = httptools.parse_url(url)
+    return parsed.path, parsed.query or b""

@@ -1,0 +1,53 @@
+"""Consumer groups, as the event log in a database keeps them in its process."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rookery.infra.events.port import Appended, Handler, TransactionHandler
+from rookery.infra.workers.port import Worker
+from rookery.kernel.clock import Millis
+
+
+class CutShort(Exception):
+    """A group was restarted while it handled these events; the message says why."""
+
+
+class InHand(NamedTuple):
+    """What a group's handler has been handed, and not answered for yet."""
+
+    batch: Sequence[Appended]
+    attempts: int
+    """Earlier tries of a parked event; 0 for what comes from the log."""
+
+
+class Group:
+    """One consumer group in this process."""
+
+    def __init__(
+        self, name: str, topics: Sequence[str], handler: Handler | None, in_transaction: TransactionHandler | None
+    ) -> None:
+        self.name = name
+        self.worker: Worker
+        self.in_hand: InHand | None = None
+        self.topics = frozenset(topics)
+        self.handler = handler
+        self.in_transaction = in_transaction
+        self.offset = 0
+        """Everything up to here was handled, parked, or concerned others."""
+        self.saved = 0
+        """The offset that is stored. It lags behind where events concerned others, or where the group is volatile."""
+        self.saved_at: Millis = 0
+        self.failures = 0
+        self.wake = asyncio.Event()
+        self.retry_at: Millis | None = None
+        """When the next parked event is due; looked up again after a commit of another process."""
+        self.waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    def move(self, offset: int) -> None:
+        self.offset = offset
+        if self.waiters:
+            due = [future for at, future in self.waiters if at <= offset and not future.done()]
+            self.waiters = [waiter for waiter in self.waiters if waiter[0] > offset and not waiter[1].done()]
+            for future in due:
+                future.set_result(None)

@@ -1,0 +1,1 @@
+"""Objects: bytes under a key, in a folder or a bucket."""

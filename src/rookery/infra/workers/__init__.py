@@ -1,0 +1,1 @@
+"""Background workers, and the watchdog that restarts those that die or stall."""
