@@ -66,6 +66,12 @@ class Viewer(msgspec.Struct, frozen=True):
     blocking: IdSet = EMPTY
     blocked_by: IdSet = EMPTY
     muting: IdSet = EMPTY
+    unburdened: bool = False
+    """Derived: nobody is blocked or muted, on either side."""
+
+    def __post_init__(self) -> None:
+        unburdened = not (self.blocking or self.blocked_by or self.muting)
+        msgspec.structs.force_setattr(self, "unburdened", unburdened)
 
 
 GUEST = Viewer(0)
@@ -108,7 +114,19 @@ def visible(
 
     For a home timeline the entry is taken to be by somebody whom the viewer follows, or by the viewer.
     """
-    if tweet.deleted or not _account_visible(viewer, author, place):
+    if tweet.deleted:
+        return False
+    if (
+        # Nearly all that is ever judged is this: nothing of what follows refuses it.
+        retweeter is None
+        and viewer.unburdened
+        and author.state is State.ACTIVE
+        and not author.protected
+        and tweet.visibility is Visibility.PUBLIC
+        and (place is not Place.HOME or tweet.reply_to_user_id is None)
+    ):
+        return True
+    if not _account_visible(viewer, author, place):
         return False
     if retweeter is not None and not (
         _account_visible(viewer, retweeter, place) and (not retweeter.protected or _close(viewer, retweeter.id))

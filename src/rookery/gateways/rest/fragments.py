@@ -5,6 +5,7 @@ viewer did with it. So a rename or a new count makes one piece anew, and a page 
 `shapes.Tweet`, encoded once for each version of a tweet; what is not in the shape is not in an answer.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -60,13 +61,14 @@ class _Kept(Generic[T]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._values: dict[int, T] = {}
+        # Not a dict: finding the first key of one that lost many at its front takes long.
+        self._values: OrderedDict[int, T] = OrderedDict()
         self.get = self._values.get
 
     def put(self, key: int, value: T) -> T:
         self._values[key] = value
         if len(self._values) > self._capacity:
-            del self._values[next(iter(self._values))]
+            self._values.popitem(last=False)
         return value
 
 

@@ -9,12 +9,14 @@ from rookery.infra.cache.port import Cache
 from rookery.kernel.visibility import Place, Viewer, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets.contract import Entry, Tweet, TweetRecord
+from rookery.services.tweets.marks import Marks
 from rookery.services.tweets.records import RetweetRecord, Stored
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users.contract import User, Users
 
 _NO_MARKS: Mapping[int, int] = {}
 _NOBODY: Mapping[int, User] = {}
+_NO_RECORDS: Mapping[int, TweetRecord] = {}
 
 Line = tuple[TweetRecord, int | None]
 """A tweet, and who is answered for beside its author: the one who retweeted or favorited it."""
@@ -23,8 +25,9 @@ Line = tuple[TweetRecord, int | None]
 class Hydrator:
     """Turns ids into tweets and entries."""
 
-    def __init__(self, store: TweetStore, users: Users, graph: Graph, cache: Cache[Stored]) -> None:
+    def __init__(self, store: TweetStore, marks: Marks, users: Users, graph: Graph, cache: Cache[Stored]) -> None:
         self._store = store
+        self._marks = marks
         self._users = users
         self._graph = graph
         self._cache = cache
@@ -51,7 +54,8 @@ class Hydrator:
         self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
     ) -> list[Entry | None]:
         """As `contract.TweetReads.show`."""
-        stored = await self._cache.get_many(list(dict.fromkeys((*tweet_ids, *entry_ids))), self._store.load)
+        wanted = tweet_ids if entry_ids == tweet_ids else list(dict.fromkeys((*tweet_ids, *entry_ids)))
+        stored = await self._cache.get_many(wanted, self._store.load)
         lines: list[Line | None] = []
         for entry_id, tweet_id in zip(entry_ids, tweet_ids, strict=True):
             record = stored.get(tweet_id)
@@ -70,14 +74,18 @@ class Hydrator:
     async def _entries(
         self, entry_ids: Sequence[int], lines: Sequence[Line | None], viewer_id: int, place: Place
     ) -> list[Entry | None]:
-        quotes = {line[0].quote_of for line in lines if line is not None and line[0].quote_of is not None}
-        quoted = await self.records(quotes) if quotes else {}
-        people = {record.author_id for record in quoted.values()}
+        people: set[int] = set()
+        quotes: set[int] = set()
         for line in lines:
             if line is not None:
-                people.add(line[0].author_id)
-                if line[1] is not None:
-                    people.add(line[1])
+                record, actor_id = line
+                people.add(record.author_id)
+                if actor_id is not None:
+                    people.add(actor_id)
+                if record.quote_of is not None:
+                    quotes.add(record.quote_of)
+        quoted = await self.records(quotes) if quotes else _NO_RECORDS
+        people.update(record.author_id for record in quoted.values())
         accounts = await self._users.get(list(people)) if people else _NOBODY
         viewer = await self._graph.viewer(viewer_id)
 
@@ -88,25 +96,19 @@ class Hydrator:
             if (author := accounts.get(record.author_id)) is not None and visible(viewer, record, author, Place.DIRECT)
         }
         marks = _NO_MARKS
-        if viewer_id:
-            shown = {line[0].id for line in passed if line is not None}
+        if viewer_id and (shown := [line[0].id for line in passed if line is not None]):
             # Not only the quoted tweets of what is shown: a few more cost less than finding out which they are.
-            if shown:
-                marks = await self._store.marks(viewer_id, [*shown, *(id for id in inner if id not in shown)])
+            marks = await self._marks.of(viewer_id, [*shown, *inner] if inner else shown)
 
-        made: dict[int, Tweet] = {}
         entries: list[Entry | None] = []
         for entry_id, line in zip(entry_ids, passed, strict=True):
             if line is None:
                 entries.append(None)
                 continue
             record, actor_id = line
-            tweet = made.get(record.id)
-            if tweet is None:
-                part = inner.get(record.quote_of) if record.quote_of is not None else None
-                below = None if part is None else Tweet(part, accounts[part.author_id], None, marks.get(part.id, 0))
-                tweet = Tweet(record, accounts[record.author_id], below, marks.get(record.id, 0))
-                made[record.id] = tweet
+            part = inner.get(record.quote_of) if record.quote_of is not None else None
+            below = None if part is None else Tweet(part, accounts[part.author_id], None, marks.get(part.id, 0))
+            tweet = Tweet(record, accounts[record.author_id], below, marks.get(record.id, 0))
             entries.append(Entry(entry_id, tweet, None if actor_id is None else accounts[actor_id]))
         return entries
 

@@ -17,14 +17,20 @@ from rookery.services.tweets.contract import (
     Candidates,
     Deleted,
     Entry,
+    Favorited,
+    Imported,
+    Recounted,
+    Retweeted,
     Thread,
     Tombstone,
     Touched,
     Tweet,
     TweetRecord,
+    Unfavorited,
     Unretweeted,
 )
 from rookery.services.tweets.hydrate import Hydrator
+from rookery.services.tweets.marks import Marks
 from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.store import Change, Listing, TweetStore, not_found
@@ -44,7 +50,8 @@ class ReadService:
         self._graph = graph
         self._cache = cache
         self._clock = clock
-        self._hydrator = Hydrator(store, users, graph, cache)
+        self._marks = Marks(store)
+        self._hydrator = Hydrator(store, self._marks, users, graph, cache)
         self._writes: OrderedDict[int, int] = OrderedDict()
         self.records = self._hydrator.records
         """Tweets and tombstones by id, whoever looks. For the ingestion, which decides by them."""
@@ -204,6 +211,8 @@ class ReadService:
         self._forget(change.touched)
         if change.undone is not None:
             self._cache.invalidate(change.undone, UNDONE)
+        if change.marked is not None:
+            self._marks.forget((change.marked,))
         if change.wrote is not None:
             user_id, offset = change.wrote
             self._writes[user_id] = offset
@@ -221,6 +230,14 @@ class ReadService:
                     self._cache.invalidate(event.tweet_id, event.tweet_version)
                 case Unretweeted():
                     self._cache.invalidate(event.retweet_id, UNDONE)
+                    self._marks.forget((event.user_id,))
+                case Retweeted() | Favorited() | Unfavorited():
+                    self._marks.forget((event.user_id,))
+                case Imported():
+                    if event.entry_ids != event.tweet_ids:
+                        self._marks.forget(event.actor_ids)
+                case Recounted():
+                    self._marks.forget()
                 case _:
                     pass
 

@@ -78,6 +78,9 @@ MARKS_BETWEEN = Statement(
         )
     ).limit(bindparam("limit"))
 )
+NEWEST_MARKS = tuple(
+    Statement(_marks(table, kind).order_by(table.c.tweet_id.desc()).limit(bindparam("limit"))) for table, kind in _KINDS
+)
 MARKS = tuple(Statement(_marks(table, kind, one_of(table.c.tweet_id, "ids"))) for table, kind in _KINDS)
 
 # --- pages: rows below `before` newest first, or above `after` oldest first

@@ -36,6 +36,7 @@ _STALE_KEYS = 4
 
 _FEW_RETWEETS = 64
 _MANY_MARKS = 200
+_NEWEST_MARKS = 500
 _MANY = 1_000_000
 
 NewId = Callable[[], int]
@@ -95,6 +96,8 @@ class Change(msgspec.Struct, frozen=True):
     """A retweet that is no more."""
     wrote: tuple[int, int] | None = None
     """Who added an entry, and the log's offset of its event."""
+    marked: int | None = None
+    """Who did something with a tweet, or took it back."""
 
 
 class TweetStore:
@@ -146,6 +149,18 @@ class TweetStore:
         for tweet_id, mark in rows:
             found[tweet_id] = found.get(tweet_id, 0) | mark
         return found
+
+    async def newest_marks(self, user_id: int) -> tuple[dict[int, int], int]:
+        """A person's marks on the newest tweets, as `marks` has them, and an id: of tweets above it there are no others."""
+        found: dict[int, int] = {}
+        floor = 0
+        for q in s.NEWEST_MARKS:
+            rows = await self._database.all(q, user_id=user_id, limit=_NEWEST_MARKS)
+            if len(rows) == _NEWEST_MARKS:
+                floor = max(floor, rows[-1][0])
+            for tweet_id, mark in rows:
+                found[tweet_id] = found.get(tweet_id, 0) | mark
+        return found, floor
 
     async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
         """As `contract.TweetReads.candidates`."""
@@ -277,6 +292,7 @@ class TweetStore:
                     self._commit(tx, Favorited(tweet_id, user_id, author_id, _versions(records)), records)
                 case Mark.BOOKMARK:
                     pass  # nobody else learns of it
+            self._tell(tx, Change(marked=user_id))
             return True
 
         return await self._database.write(work)
@@ -300,6 +316,7 @@ class TweetStore:
                     self._commit(tx, event, records)
                 case Mark.BOOKMARK:
                     pass
+            self._tell(tx, Change(marked=user_id))
             return True
 
         return await self._database.write(work)
