@@ -90,11 +90,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     hidden: bool = False
     """Left out of the OpenAPI document."""
 
-    @property
-    def known_parameters(self) -> frozenset[str]:
-        """The names of query parameters."""
+    known_parameters: frozenset[str] = frozenset()
+    """Derived: the names of query parameters."""
+
+    def __post_init__(self) -> None:
         own = {one.name for one in self.parameters if one.place == "query"}
-        return frozenset(own | {"limit", "before", "after"} if self.paged else own)
+        known = frozenset(own | {"limit", "before", "after"} if self.paged else own)
+        msgspec.structs.force_setattr(self, "known_parameters", known)
 
 
 class Call:

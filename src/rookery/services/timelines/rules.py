@@ -17,9 +17,12 @@ def once_window(entry_id: int) -> int:
     return first_id_at(moment_of(entry_id) - ONCE_WINDOW)
 
 
+_OWN, _FOLLOW = Reason(ReasonKind.OWN), Reason(ReasonKind.FOLLOW)
+
+
 def reason(entry: Entry, viewer_id: int) -> Reason:
     """Why an entry stands in the viewer's home timeline."""
     if entry.retweeter is not None:
         kind = ReasonKind.OWN if entry.retweeter.id == viewer_id else ReasonKind.RETWEET
         return Reason(kind, by=entry.retweeter)
-    return Reason(ReasonKind.OWN if entry.tweet.author.id == viewer_id else ReasonKind.FOLLOW)
+    return _OWN if entry.tweet.author.id == viewer_id else _FOLLOW

@@ -179,12 +179,13 @@ class TimelineService:
     async def _pull_into(self, owner: Owner, version: int, actors: Ids, privileged: bool) -> None:
         await self._store.begin(owner, version, actors, privileged=privileged)
         try:
-            pulled = Found.unpack(await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries)))
+            pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries))
         except BaseException:
             await self._store.drop([owner])
             raise
-        floor = 0 if pulled.complete else int(pulled.entry_ids[0])
-        await self._store.fill(owner, version, pulled.entry_ids, pulled.tweet_ids, floor)
+        entry_ids, tweet_ids = (np.frombuffer(ids, np.int64) for ids in (pulled.entry_ids, pulled.tweet_ids))
+        floor = 0 if pulled.complete else int(entry_ids[0])
+        await self._store.fill(owner, version, entry_ids, tweet_ids, floor)
         self._visits.setdefault(owner, self._clock.now())
 
     async def _famous_lists(self, viewer: Viewer, floor: int) -> list[Cached]:
@@ -224,10 +225,10 @@ class TimelineService:
         want = page.limit + 3  # one more than the page tells whether there is a next; most readers hide little
         while len(kept) <= page.limit:
             found = await self._next(source, actors, cursor, want, upwards=page.upwards)
-            if found.count:
+            if found.entry_ids:
                 kept += await self._judge(found, viewer, actors)
-                looked += found.count
-                cursor = int(found.entry_ids[-1])
+                looked += len(found.entry_ids)
+                cursor = found.entry_ids[-1]
             elif source is not None and not page.upwards and source.floor > 0:
                 cursor, source = min(cursor, source.floor), None
                 continue
@@ -250,10 +251,13 @@ class TimelineService:
 
     async def _judge(self, found: Found, viewer: Viewer, actors: bytes) -> list[Item]:
         """The candidates that the viewer may see, each tweet once, with the reason why it is there."""
-        shown = await self._tweets.show(found.entry_ids.tolist(), found.tweet_ids.tolist(), viewer.id, Place.HOME)
+        viewer_id = viewer.id
+        shown = await self._tweets.show(found.entry_ids, found.tweet_ids, viewer_id, Place.HOME)
         entries = [entry for entry in shown if entry is not None]
-        hidden = await self._repeated([entry for entry in entries if entry.retweeter is not None], viewer, actors)
-        return [Item(entry, reason(entry, viewer.id)) for entry in entries if entry.id not in hidden]
+        if retweets := [entry for entry in entries if entry.retweeter is not None]:
+            hidden = await self._repeated(retweets, viewer, actors)
+            entries = [entry for entry in entries if entry.id not in hidden]
+        return [Item(entry, reason(entry, viewer_id)) for entry in entries]
 
     async def _repeated(self, retweets: Sequence[Entry], viewer: Viewer, actors: bytes) -> set[int]:
         """Which of these the once rule hides: those with another eligible entry on the same tweet in the window before."""
@@ -266,7 +270,7 @@ class TimelineService:
                 others.append((entry.id, tweet.id, tweet.id))
             if tweet.record.counts.retweets > 1:
                 older = Found.unpack(await self._tweets.retweets_of(tweet.id, actors, since - 1, entry.id))
-                others += [(entry.id, other, tweet.id) for other in older.entry_ids.tolist()]
+                others += [(entry.id, other, tweet.id) for other in older.entry_ids]
         if others:
             shown = await self._tweets.show([o[1] for o in others], [o[2] for o in others], viewer.id, Place.HOME)
             hidden = {judged for (judged, _, _), entry in zip(others, shown, strict=True) if entry is not None}

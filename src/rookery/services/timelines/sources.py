@@ -9,34 +9,27 @@ from rookery.kernel.visibility import Viewer
 from rookery.services.timelines.store import Cached, Ids
 from rookery.services.tweets.contract import Candidates
 
-_NONE: Ids = np.zeros(0, np.int64)
-
 
 class Found(msgspec.Struct, frozen=True):
-    """Candidates in the order of a search."""
+    """Candidates in the order of a search. Lists, as pages are short."""
 
-    entry_ids: Ids
-    tweet_ids: Ids
+    entry_ids: list[int]
+    tweet_ids: list[int]
     complete: bool
     """Whether the search ends here."""
 
     @classmethod
     def unpack(cls, candidates: Candidates) -> "Found":
         """Ascending, as they came."""
-        return cls(
-            np.frombuffer(candidates.entry_ids, np.int64),
-            np.frombuffer(candidates.tweet_ids, np.int64),
-            candidates.complete,
-        )
+        return cls(_ints(candidates.entry_ids), _ints(candidates.tweet_ids), candidates.complete)
 
     def reverse(self) -> "Found":
         """The same in the other order."""
         return Found(self.entry_ids[::-1], self.tweet_ids[::-1], self.complete)
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.entry_ids)
+
+def _ints(packed: bytes) -> list[int]:
+    return np.frombuffer(packed, np.int64).tolist()
 
 
 class CachedSource:
@@ -48,39 +41,41 @@ class CachedSource:
 
     def below(self, cursor: int, count: int) -> Found:
         """Up to `count` candidates with floor <= id < cursor, newest first. Complete where there are no more anywhere."""
-        ids: list[Ids] = []
-        tweets: list[Ids] = []
+        ids: list[int] = []
+        tweets: list[int] = []
         for part in self._parts:
-            end = int(np.searchsorted(part.entry_ids, cursor))
+            entries = part.entry_ids
+            end = len(entries)
+            if end and entries[-1] >= cursor:
+                end = int(entries.searchsorted(cursor))
             start = max(0, end - count)
-            if start < end and part.entry_ids[start] < self.floor:
-                start = int(np.searchsorted(part.entry_ids, self.floor))
+            if start < end and entries[start] < self.floor:
+                start = int(entries.searchsorted(self.floor))
             if start < end:
-                ids.append(part.entry_ids[start:end])
-                tweets.append(part.tweet_ids[start:end])
-        found_ids, found_tweets = _merge(ids, tweets)
-        more = len(found_ids) >= count
-        return Found(found_ids[: -count - 1 : -1], found_tweets[: -count - 1 : -1], not more and self.floor == 0)
+                ids += entries[start:end].tolist()
+                tweets += part.tweet_ids[start:end].tolist()
+        if len(self._parts) > 1:
+            ids, tweets = _in_order(ids, tweets)
+        more = len(ids) >= count
+        return Found(ids[: -count - 1 : -1], tweets[: -count - 1 : -1], not more and self.floor == 0)
 
     def above(self, cursor: int, count: int) -> Found:
         """Up to `count` candidates with id > cursor, which is at least `floor` - 1, oldest first."""
-        ids: list[Ids] = []
-        tweets: list[Ids] = []
+        ids: list[int] = []
+        tweets: list[int] = []
         for part in self._parts:
-            start = int(np.searchsorted(part.entry_ids, cursor, side="right"))
-            ids.append(part.entry_ids[start : start + count])
-            tweets.append(part.tweet_ids[start : start + count])
-        found_ids, found_tweets = _merge(ids, tweets)
-        return Found(found_ids[:count], found_tweets[:count], len(found_ids) < count)
+            start = int(part.entry_ids.searchsorted(cursor, side="right"))
+            ids += part.entry_ids[start : start + count].tolist()
+            tweets += part.tweet_ids[start : start + count].tolist()
+        ids, tweets = _in_order(ids, tweets)
+        return Found(ids[:count], tweets[:count], len(ids) < count)
 
 
-def _merge(ids: Sequence[Ids], tweets: Sequence[Ids]) -> tuple[Ids, Ids]:
-    if not ids:
-        return _NONE, _NONE
-    if len(ids) == 1:
-        return ids[0], tweets[0]
-    merged, first = np.unique(np.concatenate(ids), return_index=True)
-    return merged, np.concatenate(tweets)[first]
+def _in_order(ids: list[int], tweets: list[int]) -> tuple[list[int], list[int]]:
+    """Ascending by entry, each once."""
+    tweet_of = dict(zip(ids, tweets, strict=True))
+    ids = sorted(tweet_of)
+    return ids, [tweet_of[id] for id in ids]
 
 
 def actors_of(viewer: Viewer) -> Ids:

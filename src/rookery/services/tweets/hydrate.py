@@ -15,7 +15,6 @@ from rookery.services.tweets.store import TweetStore
 from rookery.services.users.contract import User, Users
 
 _NO_MARKS: Mapping[int, int] = {}
-_NOBODY: Mapping[int, User] = {}
 _NO_RECORDS: Mapping[int, TweetRecord] = {}
 
 Line = tuple[TweetRecord, int | None]
@@ -54,71 +53,70 @@ class Hydrator:
         self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
     ) -> list[Entry | None]:
         """As `contract.TweetReads.show`."""
-        wanted = tweet_ids if entry_ids == tweet_ids else list(dict.fromkeys((*tweet_ids, *entry_ids)))
-        stored = await self._cache.get_many(wanted, self._store.load)
-        lines: list[Line | None] = []
-        for entry_id, tweet_id in zip(entry_ids, tweet_ids, strict=True):
-            record = stored.get(tweet_id)
-            if not isinstance(record, TweetRecord):
-                lines.append(None)
-            elif entry_id == tweet_id:
-                lines.append((record, None))
-            else:
-                retweet = stored.get(entry_id)
-                if isinstance(retweet, RetweetRecord) and retweet.tweet_id == tweet_id:
-                    lines.append((record, retweet.user_id))
-                else:
-                    lines.append(None)
+        if entry_ids == tweet_ids:
+            records = await self._cache.get_many(tweet_ids, self._store.load)
+            lines = [(record, None) if isinstance(record := records.get(id), TweetRecord) else None for id in tweet_ids]
+        else:
+            stored = await self._cache.get_many(list(dict.fromkeys((*tweet_ids, *entry_ids))), self._store.load)
+            lines = [_line(stored, entry, tweet) for entry, tweet in zip(entry_ids, tweet_ids, strict=True)]
         return await self._entries(entry_ids, lines, viewer_id, place)
 
     async def _entries(
         self, entry_ids: Sequence[int], lines: Sequence[Line | None], viewer_id: int, place: Place
     ) -> list[Entry | None]:
-        people: set[int] = set()
-        quotes: set[int] = set()
-        for line in lines:
-            if line is not None:
-                record, actor_id = line
-                people.add(record.author_id)
-                if actor_id is not None:
-                    people.add(actor_id)
-                if record.quote_of is not None:
-                    quotes.add(record.quote_of)
+        found = [line for line in lines if line is not None]
+        if not found:
+            return [None] * len(lines)
+        people = {record.author_id for record, _ in found}
+        people.update([actor for _, actor in found if actor is not None])
+        quotes = [record.quote_of for record, _ in found if record.quote_of is not None]
         quoted = await self.records(quotes) if quotes else _NO_RECORDS
-        people.update(record.author_id for record in quoted.values())
-        accounts = await self._users.get(list(people)) if people else _NOBODY
+        if quoted:
+            people.update([record.author_id for record in quoted.values()])
+        accounts = await self._users.get(list(people))
         viewer = await self._graph.viewer(viewer_id)
-
-        passed = [line if line is not None and _passes(viewer, line, accounts, place) else None for line in lines]
-        inner = {
-            id: record
-            for id, record in quoted.items()
-            if (author := accounts.get(record.author_id)) is not None and visible(viewer, record, author, Place.DIRECT)
-        }
         marks = _NO_MARKS
-        if viewer_id and (shown := [line[0].id for line in passed if line is not None]):
-            # Not only the quoted tweets of what is shown: a few more cost less than finding out which they are.
-            marks = await self._marks.of(viewer_id, [*shown, *inner] if inner else shown)
+        if viewer_id:
+            # Not only of what will pass: a few more cost less than finding out first.
+            marks = await self._marks.of(viewer_id, [*(record.id for record, _ in found), *quoted])
 
         entries: list[Entry | None] = []
-        for entry_id, line in zip(entry_ids, passed, strict=True):
-            if line is None:
-                entries.append(None)
-                continue
-            record, actor_id = line
-            part = inner.get(record.quote_of) if record.quote_of is not None else None
-            below = None if part is None else Tweet(part, accounts[part.author_id], None, marks.get(part.id, 0))
-            tweet = Tweet(record, accounts[record.author_id], below, marks.get(record.id, 0))
-            entries.append(Entry(entry_id, tweet, None if actor_id is None else accounts[actor_id]))
+        for entry_id, line in zip(entry_ids, lines, strict=True):
+            shown = None
+            if line is not None:
+                record, actor_id = line
+                author = accounts.get(record.author_id)
+                actor = None if actor_id is None else accounts.get(actor_id)
+                if (
+                    author is not None
+                    and (actor_id is None or actor is not None)
+                    and visible(viewer, record, author, place, actor)
+                ):
+                    inner = None
+                    if record.quote_of is not None:
+                        inner = _quoted(quoted.get(record.quote_of), viewer, accounts, marks)
+                    shown = Entry(entry_id, Tweet(record, author, inner, marks.get(record.id, 0)), actor)
+            entries.append(shown)
         return entries
 
 
-def _passes(viewer: Viewer, line: Line, accounts: Mapping[int, User], place: Place) -> bool:
-    record, actor_id = line
-    author = accounts.get(record.author_id)
-    if author is None:
-        return False
-    if actor_id is None:
-        return visible(viewer, record, author, place)
-    actor = accounts.get(actor_id)
-    return actor is not None and visible(viewer, record, author, place, actor)
+def _line(stored: Mapping[int, Stored], entry_id: int, tweet_id: int) -> Line | None:
+    record = stored.get(tweet_id)
+    if not isinstance(record, TweetRecord):
+        return None
+    if entry_id == tweet_id:
+        return record, None
+    retweet = stored.get(entry_id)
+    if isinstance(retweet, RetweetRecord) and retweet.tweet_id == tweet_id:
+        return record, retweet.user_id
+    return None
+
+
+def _quoted(
+    record: TweetRecord | None, viewer: Viewer, accounts: Mapping[int, User], marks: Mapping[int, int]
+) -> Tweet | None:
+    """A quoted tweet, where the viewer may see it."""
+    author = None if record is None else accounts.get(record.author_id)
+    if record is None or author is None or not visible(viewer, record, author, Place.DIRECT):
+        return None
+    return Tweet(record, author, None, marks.get(record.id, 0))

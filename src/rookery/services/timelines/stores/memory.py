@@ -211,7 +211,10 @@ class MemoryTimelineStore:
         if written <= slab.width:
             return entry_ids[:written].copy(), tweet_ids[:written].copy()
         start = written % slab.width
-        return np.roll(entry_ids, -start), np.roll(tweet_ids, -start)
+        return (
+            np.concatenate((entry_ids[start:], entry_ids[:start])),
+            np.concatenate((tweet_ids[start:], tweet_ids[:start])),
+        )
 
     def _rewrite(self, slot: int, entry_ids: Ids, tweet_ids: Ids) -> None:
         """Make these, ascending, the ring's content; the oldest that do not fit go, and raise the floor."""
