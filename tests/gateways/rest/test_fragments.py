@@ -106,11 +106,11 @@ def test_items_of_timelines_say_why_they_are_there(fragments: Fragments):
     items = [
         Item(Entry(11, one, BOB), Reason(ReasonKind.RETWEET, BOB)),
         Item(Entry(8, one), Reason(ReasonKind.FOLLOW)),
-        Item(Entry(7, one), Reason(ReasonKind.OWN)),
+        Item(Entry(7, tweet(7, BOB, "own")), Reason(ReasonKind.OWN)),
     ]
     told = shown(fragments.home(Slice(items, 7, 11)))
     assert (told["next"], told["prev"]) == ("7", "11")
-    assert [(item["id"], item["tweet"]["id"]) for item in told["items"]] == [("11", "8"), ("8", "8"), ("7", "8")]
+    assert [(item["id"], item["tweet"]["id"]) for item in told["items"]] == [("11", "8"), ("8", "8"), ("7", "7")]
     assert [item["reason"] for item in told["items"]] == [
         {"kind": "retweet", "by": {"id": "2", "handle": "bob", "name": "Bob", "avatar_url": None}},
         {"kind": "follow"},
