@@ -1,5 +1,6 @@
 """The suite of the timeline store's port, run on every engine."""
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -163,3 +164,31 @@ async def test_any_order_of_deliveries_leaves_all_entries_at_and_above_the_floor
         assert len(found.entry_ids) <= ENTRIES
         if len(known[owner]) <= ENTRIES:
             assert found.entry_ids.tolist() == sorted(known[owner]) or found.floor > 0
+
+
+@pytest.mark.parametrize("disorder", [0, 5])
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_timeline_holds_all_that_was_delivered_above_its_floor_however_it_was_batched(
+    store: TimelineStore, seed: int, disorder: int
+) -> None:
+    draw = random.Random(seed)
+    follows = {owner: draw.sample(range(100, 106), draw.randint(1, 6)) for owner in range(1, 9)}
+    for owner, actors in follows.items():
+        await begun(store, owner, *actors)
+    deliveries = [entry(10 * number, draw.choice(range(100, 106))) for number in range(1, 200)]
+    deliveries.sort(key=lambda one: one.entry_id + 10 * draw.randint(0, disorder))
+    got: dict[int, set[int]] = {owner: set() for owner in follows}
+    while deliveries:
+        count = draw.randint(1, 90)
+        batch, deliveries = deliveries[:count], deliveries[count:]
+        reached = await store.deliver(batch)
+        new = [(owner, one.entry_id) for owner in follows for one in batch if one.actor_id in follows[owner]]
+        for owner, id in new:
+            got[owner].add(id)
+        assert reached == len(new) if not disorder else reached <= len(new)
+        for owner in draw.sample(sorted(follows), 3):
+            found = await store.read(owner)
+            assert found is not None
+            assert found.entry_ids.tolist() == sorted(id for id in got[owner] if id >= found.floor)
+            if not disorder:
+                assert len(found.entry_ids) == min(ENTRIES, len(got[owner]))

@@ -1,11 +1,11 @@
 """Cached timelines in this process's memory: rings in numpy.
 
-A ring is a row of a slab: two int64 arrays, of entry ids and of their tweets' ids (16 bytes an entry). Slabs come in three
-widths, and a ring moves to the next wider one when it is full; the widest are circular. Entries are appended as they come,
-which is nearly always in order of id; a ring that got one out of order is sorted at its next read.
+All rings lie in one arena: two long int64 arrays, of entry ids and of their tweets' ids (16 bytes an entry). Rings come in three
+widths, and a ring moves to a wider place when it is full; the widest are circular. Entries are appended as they come, which is
+nearly always in order of id; a ring that got one out of order is sorted at its next read.
 
-`_followers` turns "who follows this actor" into an array of slots, so that an entry is delivered to all its timelines by a few
-numpy operations, whose cost depends on the actor's *active* followers only.
+`_followers` turns "who follows this actor" into an array of slots, so that a batch of entries is delivered to all their timelines
+by a dozen numpy operations, whose cost depends on the actors' *active* followers only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from rookery.services.timelines.store import Cached, Delivery, Ids, Owner
 
 _MARGIN = 64
-"""Slots and rows to begin with; both double when they run out."""
+"""Slots to begin with (they double when they run out), and places that the arena grows by at least."""
+
+_AT_ONCE = 64
+"""Entries that are delivered in one go."""
 
 
 class _Slots:
@@ -43,24 +46,34 @@ class _Slots:
         return self.items[: self.size]
 
 
-class _Slab:
-    """Rings of one width."""
+class _Arena:
+    """Two arrays side by side, and places in them by width. Nobody may keep a view of them: growing moves them."""
 
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.entry_ids: Ids = np.zeros((0, width), np.int64)
-        self.tweet_ids: Ids = np.zeros((0, width), np.int64)
-        self.free: list[int] = []
+    def __init__(self, widths: Sequence[int]) -> None:
+        self.widths = widths
+        self.entry_ids: Ids = np.zeros(0, np.int64)
+        self.tweet_ids: Ids = np.zeros(0, np.int64)
+        self._used = 0
+        self._free: dict[int, list[int]] = {width: [] for width in widths}
 
-    def take(self) -> int:
-        if not self.free:
-            rows = len(self.entry_ids)
-            more = max(_MARGIN, rows)
-            # np.zeros takes no memory until a page of it is written.
-            self.entry_ids = np.concatenate([self.entry_ids, np.zeros((more, self.width), np.int64)])
-            self.tweet_ids = np.concatenate([self.tweet_ids, np.zeros((more, self.width), np.int64)])
-            self.free = list(range(rows + more - 1, rows - 1, -1))
-        return self.free.pop()
+    def take(self, width: int) -> int:
+        """Where a free place of this width begins; what stands there is rubbish."""
+        free = self._free[width]
+        if free:
+            return free.pop()
+        start = self._used
+        self._used += width
+        size = len(self.entry_ids)
+        if self._used > size:
+            # An eighth more, and not twice as much: the system moves large arrays without copying them, so steps may be small.
+            size = max(self._used + _MARGIN * width, size + size // 8)
+            self.entry_ids.resize(size, refcheck=False)
+            self.tweet_ids.resize(size, refcheck=False)
+        return start
+
+    def give(self, start: int, width: int) -> None:
+        """A place is free again."""
+        self._free[width].append(start)
 
 
 class MemoryTimelineStore:
@@ -68,8 +81,8 @@ class MemoryTimelineStore:
 
     def __init__(self, entries: int = 800) -> None:
         """`entries` is what a timeline holds at most."""
-        widths = sorted({max(4, entries // 16), max(4, entries // 4), entries})
-        self._slabs = [_Slab(width) for width in widths]
+        self._arena = _Arena(sorted({max(4, entries // 16), max(4, entries // 4), entries}))
+        self._widest = self._arena.widths[-1]
         self._slot_of: dict[Owner, int] = {}
         self._actors: dict[int, frozenset[int]] = {}
         self._followers: dict[int, _Slots] = {}
@@ -79,8 +92,8 @@ class MemoryTimelineStore:
         self._version: Ids = np.zeros(0, np.int64)
         self._floor: Ids = np.zeros(0, np.int64)
         self._newest: Ids = np.zeros(0, np.int64)
-        self._level: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._row: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._start: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._width: NDArray[np.int64] = np.zeros(0, np.int64)
         self._written: NDArray[np.int64] = np.zeros(0, np.int64)
         self._unsorted: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._ready: NDArray[np.bool_] = np.zeros(0, np.bool_)
@@ -106,8 +119,8 @@ class MemoryTimelineStore:
         if slot is None:
             slot = self._slot_of[owner] = self._take_slot()
             self._owner[slot] = owner
-            self._level[slot] = 0
-            self._row[slot] = self._slabs[0].take()
+            self._width[slot] = self._arena.widths[0]
+            self._start[slot] = self._arena.take(self._arena.widths[0])
             self._actors[slot] = frozenset()
         self._follow(slot, frozenset(actor_ids.tolist()))
         self._version[slot] = version
@@ -130,7 +143,13 @@ class MemoryTimelineStore:
         self._ready[slot] = True
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> int:
-        count = 0
+        # No ring comes round to its beginning within one step.
+        step = min(_AT_ONCE, self._widest)
+        return sum(self._deliver(deliveries[at : at + step]) for at in range(0, len(deliveries), step))
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> int:
+        found: list[NDArray[np.int32]] = []
+        ids: list[tuple[int, int, int]] = []
         for delivery in deliveries:
             followers = self._followers.get(delivery.actor_id)
             if followers is None or not followers.size:
@@ -138,11 +157,20 @@ class MemoryTimelineStore:
             slots = followers.view()
             if delivery.famous:
                 slots = slots[self._privileged[slots] | (self._owner[slots] == delivery.actor_id)]
-            slots = slots[self._floor[slots] <= delivery.entry_id]
-            if slots.size:
-                self._append(slots, delivery.entry_id, delivery.tweet_id)
-                count += int(slots.size)
-        return count
+            found.append(slots)
+            ids.append((delivery.entry_id, delivery.tweet_id, len(slots)))
+        if not ids:
+            return 0
+        slots = np.concatenate(found)
+        entries, tweets, lengths = np.array(ids, np.int64).T
+        entry_ids, tweet_ids = entries.repeat(lengths), tweets.repeat(lengths)
+        wanted = self._floor[slots] <= entry_ids
+        if not wanted.all():
+            slots, entry_ids, tweet_ids = slots[wanted], entry_ids[wanted], tweet_ids[wanted]
+        if slots.size:
+            ascending = len(entries) == 1 or bool((entries[1:] > entries[:-1]).all())
+            self._append(slots, entry_ids, tweet_ids, ascending=ascending, once=len(entries) == 1)
+        return int(slots.size)
 
     async def privilege(self, owner: Owner, privileged: bool) -> None:
         slot = self._slot_of.get(owner)
@@ -157,7 +185,7 @@ class MemoryTimelineStore:
                 continue
             self._follow(slot, frozenset())
             del self._actors[slot]
-            self._slabs[int(self._level[slot])].free.append(int(self._row[slot]))
+            self._arena.give(int(self._start[slot]), int(self._width[slot]))
             self._free.append(slot)
             count += 1
         return count
@@ -168,82 +196,84 @@ class MemoryTimelineStore:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that hold timelines and their followers."""
-        slabs = sum(slab.entry_ids.nbytes + slab.tweet_ids.nbytes for slab in self._slabs)
-        return slabs + sum(slots.items.nbytes for slots in self._followers.values())
+        arena = self._arena.entry_ids.nbytes + self._arena.tweet_ids.nbytes
+        return arena + sum(slots.items.nbytes for slots in self._followers.values())
 
     # --- rings
 
-    def _append(self, slots: NDArray[np.int32], entry_id: int, tweet_id: int) -> None:
-        """Write one entry into many rings."""
-        levels = self._level[slots]
-        for level, slab in enumerate(self._slabs):
-            here = slots[levels == level]
-            if not here.size:
-                continue
-            written = self._written[here]
-            if level < len(self._slabs) - 1:
-                full = written >= slab.width
-                if full.any():
-                    for slot in here[full].tolist():
-                        self._widen(slot)
-                    self._append(here[full], entry_id, tweet_id)
-                    here, written = here[~full], written[~full]
-                    if not here.size:
-                        continue
-                places = written
-            else:
-                places = written % slab.width
-                full = written >= slab.width
-                if full.any():
-                    evicted = slab.entry_ids[self._row[here[full]], places[full]]
-                    self._floor[here[full]] = np.maximum(self._floor[here[full]], evicted + 1)
-            rows = self._row[here]
-            slab.entry_ids[rows, places] = entry_id
-            slab.tweet_ids[rows, places] = tweet_id
-            self._written[here] = written + 1
-            self._unsorted[here] |= self._newest[here] >= entry_id
-            self._newest[here] = np.maximum(self._newest[here], entry_id)
+    def _append(self, slots: NDArray[np.int32], entry_ids: Ids, tweet_ids: Ids, *, ascending: bool, once: bool) -> None:
+        """Write entries into rings, `entry_ids[i]` into `slots[i]`; with `once` no slot stands there twice."""
+        written = self._written[slots]
+        if not once:
+            written += _repeats(slots)
+        full = written >= self._width[slots]
+        if full.any():
+            narrow = full & (self._width[slots] < self._widest)
+            # Of a slot that stands here more than once the last one holds, which needs most.
+            needed = dict(zip(slots[narrow].tolist(), written[narrow].tolist(), strict=True))
+            for slot, last in needed.items():
+                self._widen(slot, last + 1)
+            full &= written >= self._widest
+        places = self._start[slots] + written % self._width[slots]
+        if full.any():
+            evicted = self._arena.entry_ids[places[full]]
+            np.maximum.at(self._floor, slots[full], evicted + 1)
+        self._arena.entry_ids[places] = entry_ids
+        self._arena.tweet_ids[places] = tweet_ids
+        if once:
+            self._written[slots] = written + 1
+        else:
+            np.maximum.at(self._written, slots, written + 1)
+        if ascending:
+            # Of a slot that stands here more than once the last assignment holds: the largest.
+            newest = self._newest[slots]
+            self._unsorted[slots[newest >= entry_ids]] = True
+            self._newest[slots] = np.maximum(newest, entry_ids)
+        else:
+            self._unsorted[slots] = True
+            np.maximum.at(self._newest, slots, entry_ids)
 
     def _content(self, slot: int) -> tuple[Ids, Ids]:
         """Copies of a ring's entries, oldest written first."""
-        slab, row, written = self._slabs[int(self._level[slot])], int(self._row[slot]), int(self._written[slot])
-        entry_ids, tweet_ids = slab.entry_ids[row], slab.tweet_ids[row]
-        if written <= slab.width:
-            return entry_ids[:written].copy(), tweet_ids[:written].copy()
-        start = written % slab.width
+        start, width, written = int(self._start[slot]), int(self._width[slot]), int(self._written[slot])
+        arena = self._arena
+        if written <= width:
+            end = start + written
+            return arena.entry_ids[start:end].copy(), arena.tweet_ids[start:end].copy()
+        oldest, end = start + written % width, start + width
         return (
-            np.concatenate((entry_ids[start:], entry_ids[:start])),
-            np.concatenate((tweet_ids[start:], tweet_ids[:start])),
+            np.concatenate((arena.entry_ids[oldest:end], arena.entry_ids[start:oldest])),
+            np.concatenate((arena.tweet_ids[oldest:end], arena.tweet_ids[start:oldest])),
         )
 
     def _rewrite(self, slot: int, entry_ids: Ids, tweet_ids: Ids) -> None:
         """Make these, ascending, the ring's content; the oldest that do not fit go, and raise the floor."""
-        widest = self._slabs[-1].width
+        widest = self._widest
         if len(entry_ids) > widest:
             entry_ids, tweet_ids = entry_ids[-widest:], tweet_ids[-widest:]
             self._floor[slot] = max(int(self._floor[slot]), int(entry_ids[0]))
+        size = len(entry_ids)
         self._written[slot] = 0
-        while self._slabs[int(self._level[slot])].width < len(entry_ids):
-            self._widen(slot)
-        slab, row, size = self._slabs[int(self._level[slot])], int(self._row[slot]), len(entry_ids)
-        slab.entry_ids[row, :size] = entry_ids
-        slab.tweet_ids[row, :size] = tweet_ids
+        if self._width[slot] < size:
+            self._widen(slot, size)
+        start = int(self._start[slot])
+        self._arena.entry_ids[start : start + size] = entry_ids
+        self._arena.tweet_ids[start : start + size] = tweet_ids
         self._written[slot] = size
         self._newest[slot] = entry_ids[-1] if size else 0
         self._unsorted[slot] = False
 
-    def _widen(self, slot: int) -> None:
-        """Move a ring to the next wider slab, with its content."""
+    def _widen(self, slot: int, needed: int) -> None:
+        """Move a ring, which is not of the widest, to a place for `needed` entries if there are such, with its content."""
         entry_ids, tweet_ids = self._content(slot)
-        level = int(self._level[slot])
-        self._slabs[level].free.append(int(self._row[slot]))
-        wider = self._slabs[level + 1]
-        row = wider.take()
-        wider.entry_ids[row, : len(entry_ids)] = entry_ids
-        wider.tweet_ids[row, : len(tweet_ids)] = tweet_ids
-        self._level[slot] = level + 1
-        self._row[slot] = row
-        self._written[slot] = len(entry_ids)
+        arena = self._arena
+        arena.give(int(self._start[slot]), int(self._width[slot]))
+        width = next((width for width in arena.widths if width >= needed), self._widest)
+        start = arena.take(width)
+        arena.entry_ids[start : start + len(entry_ids)] = entry_ids
+        arena.tweet_ids[start : start + len(tweet_ids)] = tweet_ids
+        self._start[slot] = start
+        self._width[slot] = width
 
     # --- slots
 
@@ -274,7 +304,7 @@ class MemoryTimelineStore:
 
 
 _COLUMNS: Iterable[str] = (
-    "_owner", "_version", "_floor", "_newest", "_level", "_row", "_written", "_unsorted", "_ready", "_privileged",
+    "_owner", "_version", "_floor", "_newest", "_start", "_width", "_written", "_unsorted", "_ready", "_privileged",
 )  # fmt: skip
 
 
@@ -282,3 +312,15 @@ def _in_order(entry_ids: Ids, tweet_ids: Ids) -> tuple[Ids, Ids]:
     """Ascending by entry id, each once."""
     entry_ids, first = np.unique(entry_ids, return_index=True)
     return entry_ids, tweet_ids[first]
+
+
+def _repeats(slots: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How often each slot stands before its place in `slots`."""
+    order = slots.argsort(kind="stable")
+    ordered = slots[order]
+    places = np.arange(len(slots))
+    first = np.ones(len(slots), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    before = np.empty(len(slots), np.int64)
+    before[order] = places - np.maximum.accumulate(np.where(first, places, 0))
+    return before
