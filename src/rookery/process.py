@@ -7,19 +7,23 @@ from typing import Final
 _OTHER_FILES: Final = 512
 """Open files beside connections: the database, logs, connections that are told that there is no place."""
 
-_MOST: Final = 20_000
-"""Connections that there may be where nobody says otherwise: at most some hundred MiB of memory."""
+_USUAL: Final = 20_000
+"""Connections that there may be where nobody says otherwise: a few hundred MiB of memory, if peers behave badly."""
 
 
-def most_connections() -> int:
-    """How many connections this process can hold, its limit of open files raised as far as it may be."""
+def most_connections(wanted: int = 0) -> int:
+    """How many connections this process can hold of those that are wanted (0: the usual number).
+
+    Raises the process's limit of open files for it, as far as that may be done.
+    """
+    wanted = wanted or _USUAL
+    needed = wanted + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST + _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    files = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
-    return max(files - _OTHER_FILES, files // 2)
+    files = needed if soft == resource.RLIM_INFINITY else min(soft, needed)
+    return min(wanted, max(files - _OTHER_FILES, files // 2))
 
 
 def settle_garbage_collection() -> None:

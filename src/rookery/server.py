@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from rookery.kernel.errors import StorageFull
+from rookery.listener import Listener
 from rookery.process import settle_garbage_collection
 from rookery.settings import Settings
 from rookery.wiring import (
@@ -30,6 +31,9 @@ from rookery.wiring import (
 
 _DRAIN = 3
 """Seconds that requests in flight have to end after SIGTERM."""
+
+_UNSENT = 128 * 1024
+"""Bytes that the kernel may hold for a connection before they go out."""
 
 _log: Any = structlog.get_logger("rookery.server")
 
@@ -65,7 +69,11 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
         network = await stack.enter_async_context(open_network(settings, consumers=True))
 
         def ready() -> Mapping[str, str]:
-            return {"server": "draining" if stop.is_set() else "ok", **network.database.health(), **network.watchdog.states()}
+            return {
+                "server": "draining" if stop.is_set() else "ok",
+                **network.database.health(),
+                **network.watchdog.states(),
+            }
 
         host, port = listener.getsockname()[:2]
         await _start(stack, public_app(network, ready), http_protocol(network), listener, settings.trusted_proxies)
@@ -83,7 +91,18 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn without signal handlers of its own: two servers share one process, which has one way to end."""
+    """Uvicorn without signal handlers of its own, for two servers share one process, which has one way to end; and with
+    listeners of ours.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+
+        def make() -> asyncio.Protocol:
+            protocol: Any = self.config.http_protocol_class
+            return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        self.servers: list[Any] = [Listener(one, make) for one in sockets or ()]
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -125,6 +144,8 @@ def _listen(host: str, port: int, setting: str) -> Generator[socket.socket]:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=2048)
+        # What a peer does not take waits in the kernel, megabytes of it, before it waits here, where it is bounded.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     except OSError as error:
         raise PortTaken(
             f"can't listen on {host} port {port}: {error.strerror or error}; "

@@ -22,7 +22,7 @@ from rookery.infra.leases.files import FileLease, Held, lease_node
 from rookery.infra.objects.port import Objects
 from rookery.infra.sql.migrations import known_revisions, migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
-from rookery.infra.sql.sqlite_damage import examine
+from rookery.infra.sql.sqlite_damage import damage_of, examine
 from rookery.infra.telemetry.prometheus import (
     Answer,
     Metric,
@@ -206,7 +206,8 @@ async def open_network(
     clock = clock or SystemClock()
     metrics = PrometheusMetrics()
     settings.data.mkdir(parents=True, exist_ok=True)
-    examine(settings.data / DATABASE)
+    file = settings.data / DATABASE
+    examine(file)
     node, lease = lease_node(settings.data / "nodes")
     mark = Mark(settings.data / MARK)
 
@@ -215,13 +216,15 @@ async def open_network(
         mark.note(network.log.newest)
 
     try:
-        database = SqliteDatabase(settings.data / DATABASE, scan_limit=settings.scan_seconds, on_batch=committed)
+        if not file.exists() or not file.stat().st_size:
+            mark.demand(0)  # before an empty one takes its place
+        database = SqliteDatabase(file, scan_limit=settings.scan_seconds, on_batch=committed)
         try:
             if consumers:
                 database.secure()
             migrate(database, Path(migrations.__file__).parent)
             try:
-                mark.demand(database.rows("SELECT coalesce(max(\"offset\"), 0) FROM events_log")[0][0])
+                mark.demand(database.rows('SELECT coalesce(max("offset"), 0) FROM events_log')[0][0])
             except Unavailable as error:
                 database.note_damage(error)
                 raise
@@ -241,6 +244,10 @@ async def open_network(
                     await network.stop()
                 finally:
                     network.watchdog.stop()
+        except Unavailable as error:
+            if error.code != "storage_damaged":
+                raise
+            raise await asyncio.to_thread(damage_of, file) from error
         finally:
             await database.close()
     finally:
@@ -294,7 +301,11 @@ def http_protocol(network: Network) -> Any:
     from rookery.gateways.rest.wire import StrictProtocol
 
     settings = network.settings
-    most = settings.connections or most_connections()
+    most = most_connections(settings.connections)
+    if most < settings.connections:
+        _log.warning(
+            "too few open files are allowed for the connections", connections=most, wanted=settings.connections
+        )
     connections = Connections(
         Limits(
             connections=most,
@@ -389,8 +400,8 @@ async def server_lock(settings: Settings) -> AsyncGenerator[None]:
 async def check(network: Network, *, sample: int, seed: int) -> list[str]:
     """What is wrong with the data, in sentences; none where all is well.
 
-    The file itself, page by page; counts against rows, both directions of follows, and up to `sample` home timelines against the truth: those that the running
-    server has cached, or else those of people chosen at random.
+    The file itself, page by page; counts against rows, both directions of follows, and up to `sample` home timelines against the
+    truth: those that the running server has cached, or else those of people chosen at random.
     """
     if found := await asyncio.to_thread(network.database.verify):
         return found  # what can't be read can't be compared

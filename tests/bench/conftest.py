@@ -43,7 +43,7 @@ def data(tmp_path_factory) -> Data:
         rebuilder_followees=10,
         large=Shape(people=60, tweets=200, most_followers=30, least_followers=3),
         large_active=20,
-        sizes=(30, 60),
+        sizes=(60,),
         stars=(20, 40),
         crowds=(2, 10),
     )

@@ -31,20 +31,29 @@ def test_the_benchmark_measures_something(name, data, tmp_path):
 
 
 @needs_wrk
-def test_refused_requests_are_no_speed_and_no_server_is_left_behind(data):
+def test_where_requests_are_refused_there_is_no_figure_and_no_server_is_left_behind(data):
     requests = closedloop.script([Request("GET", "/v1/newsfeed", "forged")], data.folder / "forged.tsv")
     pids: list[int] = []
 
     def measure() -> None:
         with harness.server(data.copy(data.base)) as server:
             pids.append(server.pid)
-            assert closedloop.load(server, requests, 1, 1, refusals=True).rate == 0
             closedloop.load(server, requests, 1, 1)
 
     with pytest.raises(Failed, match="requests failed"):
         measure()
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+def test_errors_are_left_out_of_the_rate_and_shown():
+    errors = {"connect": 0, "read": 0, "write": 0, "status": 30, "timeout": 0}
+    measured = closedloop.Measured(seconds=2, requests=100, bytes=0, errors=errors, p50=1, p99=2, max=3)
+    assert measured.rate == 35
+    (row,) = closedloop.refusals([measured])
+    assert (row.values, row.reached) == ([30], False)
+    fine = msgspec.structs.replace(measured, errors={**errors, "status": 0})
+    assert closedloop.refusals([fine]) == []
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path):

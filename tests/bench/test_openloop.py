@@ -25,11 +25,14 @@ PARTS = 3
 @contextmanager
 def stand_in(answers: Answers, seconds: float = 0) -> Generator[Process]:
     """A server that takes one request after the other, `seconds` for each."""
-    ready, ended = Event(), Event()
+    ready = Event()
     port = 0
+    end = lambda: None  # noqa: E731
 
     async def serve() -> None:
-        nonlocal port
+        nonlocal port, end
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        end = lambda: loop.call_soon_threadsafe(ended.set)  # noqa: E731
         lock, count = asyncio.Lock(), 0
 
         async def connected(reader, writer) -> None:
@@ -65,8 +68,7 @@ def stand_in(answers: Answers, seconds: float = 0) -> Generator[Process]:
         port = server.sockets[0].getsockname()[1]
         ready.set()
         async with server:
-            while not ended.is_set():
-                await asyncio.sleep(0.01)
+            await ended.wait()
 
     thread = Thread(target=lambda: asyncio.run(serve()))
     thread.start()
@@ -74,7 +76,7 @@ def stand_in(answers: Answers, seconds: float = 0) -> Generator[Process]:
     try:
         yield Process(os.getpid(), port, 0, 0)
     finally:
-        ended.set()
+        end()
         thread.join()
 
 
@@ -113,6 +115,14 @@ def test_where_nothing_is_served_no_latency_looks_good(tmp_path):
 def test_a_connection_that_breaks_fails_its_request_only(tmp_path):
     seen = play(lambda _, number: None if number % 2 else (200, b"x"), tmp_path, rate=200, seconds=0.2, connections=2)
     assert (seen.share(0), seen.share(200)) == (50, 50)
+
+
+def test_who_finds_no_connection_for_too_long_goes_away(tmp_path):
+    seen = play(lambda *_: (200, b"x"), tmp_path, rate=200, seconds=0.2, takes=0.1, connections=1, patience=0.15)
+    # One is sent at once; by the time that a connection is free again, 100 ms later, some wait still.
+    assert seen.share(200) + seen.share(-1) == 100
+    assert seen.share(-1) > 0
+    assert np.all(seen.latency[seen.good] >= seen.waited[seen.good] + 90)
 
 
 def test_a_tweet_is_looked_for_until_it_stands_in_the_newsfeed(tmp_path):

@@ -9,6 +9,7 @@ import apsw
 import httpx
 import pytest
 
+from rookery.infra.sql.sqlite_pages import load_checksums
 from tests.cli.conftest import Rookery
 from tests.conftest import SHARED
 from tests.support import Server
@@ -170,6 +171,7 @@ def test_what_is_imported_beside_a_server_is_at_once_at_the_top_of_the_followers
 
 def test_check_says_what_differs_and_exits_with_1(rookery):
     rookery.ok("import", "graph", "-", stdin="1 2\n3 2\n")
+    load_checksums()
     database = apsw.Connection(str(rookery.data / "rookery.db"))
     database.execute("UPDATE graph_people SET followers = followers + 5 WHERE followers > 0")
     database.close()

@@ -9,6 +9,7 @@ import apsw
 import httpx
 import pytest
 
+from rookery.infra.sql.sqlite_pages import load_checksums
 from tests.support import Server
 
 SMALL = ("demo", "--port", "0", "--people", "60", "--tweets", "300")
@@ -73,6 +74,7 @@ def test_a_port_that_is_taken_is_told_of(rookery, tmp_path):
 
 def test_a_database_of_a_newer_version_is_refused(rookery):
     rookery.ok("import", "graph", "-", stdin="1 2\n")
+    load_checksums()
     database = apsw.Connection(str(rookery.data / "rookery.db"))
     database.execute("UPDATE sql_version SET revision = '9999'")
     database.close()

@@ -7,16 +7,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import apsw
+from rookery.infra.sql.sqlite_connect import connect
 
-TWEETS = 4_500
-"""Three batches of the importer."""
-FOLLOWS = 42_000
-"""Three batches of the importer."""
+TWEETS = 2_500
+"""Two batches of the importer."""
+
+FOLLOWS = 24_000
+"""Two batches of the importer."""
 
 _AUTHORS = 30
 _OF_STAR = 40
-_PEOPLE = 1_500
+_PEOPLE = 800
 
 
 @dataclass
@@ -68,7 +69,11 @@ def tweets(path: Path, prefix: str, chance: Random) -> Tweets:
         for n in range(TWEETS)
     }
     order = chance.sample(sorted(rows), len(rows))
-    lines = [f"{content},2020-{1 + int(id) % 12:02}-01 00:{int(id) % 60:02}:00,{author},{id}" for id in order for author, content in [rows[id]]]
+    lines = [
+        f"{content},2020-{1 + int(id) % 12:02}-01 00:{int(id) % 60:02}:00,{author},{id}"
+        for id in order
+        for author, content in [rows[id]]
+    ]
     path.write_text("\n".join(["text,created_at,screen_name,id", *lines]) + "\n")
     return Tweets(path, f"{prefix}a0", rows)
 
@@ -86,8 +91,7 @@ def follows(path: Path, prefix: str, chance: Random) -> Follows:
 
 
 def _rows(database: Path, text: str, value: str) -> list[Any]:
-    with closing(apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)) as raw:
-        raw.set_busy_timeout(10_000)
+    with closing(connect(database, busy_timeout=10, read_only=True)) as raw:
         return raw.execute(text, (value,)).fetchall()
 
 

@@ -4,6 +4,7 @@ The file that ROOKERY_FAULTS_KILL names holds a number and a word, such as `17 t
 store does with its files (writes, fsyncs, truncations) is counted, and at that number the process ends by SIGKILL: `before`
 the operation, `after` it, or `torn`, with half of what was to be written. So a kill falls into the middle of a commit or a
 checkpoint, where one from outside would find a busy process seldom, and the same number finds the same place again.
+Files that Python makes, renames and removes beside the store, as backups do, are counted with it, and never made.
 """
 
 import os
@@ -20,6 +21,7 @@ VARIABLE = "ROOKERY_FAULTS_KILL"
 MOMENTS = ("before", "torn", "after")
 
 _ENGINE = "unix"
+_CHANGES = ("os.mkdir", "os.rename", "os.remove")
 
 
 class Countdown:
@@ -87,6 +89,17 @@ class CountedFiles(apsw.VFS):
         return CountedFile(name, flags, self._countdown)
 
 
+def count_python(countdown: Countdown) -> None:
+    """Count what Python changes in folders, too; it is told of that beforehand."""
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        made = event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT and isinstance(args[0], (str, Path))
+        if (made or event in _CHANGES) and countdown.strikes():
+            die()
+
+    sys.addaudithook(hook)
+
+
 def die() -> None:
     """As by `kill -9`: nothing is tidied up."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -94,5 +107,7 @@ def die() -> None:
 
 if __name__ == "__main__":
     sys.argv[0] = "rookery"
-    files = CountedFiles(Countdown(Path(os.environ[VARIABLE])))
+    countdown = Countdown(Path(os.environ[VARIABLE]))
+    files = CountedFiles(countdown)
+    count_python(countdown)
     main()

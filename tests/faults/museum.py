@@ -10,7 +10,7 @@ import apsw
 
 import rookery
 from rookery.infra.sql.migrations import migrate
-from rookery.infra.sql.sqlite import APPLICATION_ID
+from rookery.infra.sql.sqlite_connect import APPLICATION_ID, connect
 
 VERSIONS = Path(rookery.__file__).parent / "migrations" / "versions"
 
@@ -49,45 +49,44 @@ def make_old(path: Path, revision: str, full: Path, work: Path) -> None:
         if script.stem.split("_")[0] <= revision:
             copy(script, versions)
     path.parent.mkdir(parents=True)
-    with closing(apsw.Connection(str(path))) as raw:
-        raw.execute(f"PRAGMA journal_mode=WAL; PRAGMA application_id={APPLICATION_ID}")
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+    with closing(apsw.Connection(str(path), flags=flags)) as raw:
+        raw.pragma("journal_mode", "WAL")
+        raw.pragma("application_id", APPLICATION_ID)
         migrate(_Opened(raw), work)
-        raw.execute("ATTACH ? AS full", (str(full),))
+        raw.execute("ATTACH ? AS full", (f"file:{full}?mode=ro",))
         with raw:
             for table in _tables(raw):
-                columns = ", ".join(f'"{name}"' for name in _columns(raw, "main", table) if name in _columns(raw, "full", table))
+                columns = ", ".join(
+                    f'"{name}"' for name in _columns(raw, "main", table) if name in _columns(raw, "full", table)
+                )
                 raw.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM full.{table}")
 
 
 def rows(path: Path, of: dict[str, set[Any]] | None = None) -> dict[str, set[Any]]:
     """The rows of all tables, or of the tables and columns that `of` has; keys are `table(columns)`."""
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as raw:
+    with closing(connect(path, busy_timeout=10, read_only=True)) as raw:
         wanted = of or [f"{table} ({', '.join(_quoted(raw, table))})" for table in _tables(raw)]
         return {
-            what: set(raw.execute(f"SELECT {what.split('(')[1][:-1]} FROM {what.split()[0]}").fetchall()) for what in wanted
+            what: set(raw.execute(f"SELECT {what.split('(')[1][:-1]} FROM {what.split()[0]}").fetchall())
+            for what in wanted
         }
 
 
 def shape(path: Path) -> tuple[Any, ...]:
     """The revision and every table and index, as they were made."""
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as raw:
+    with closing(connect(path, busy_timeout=10, read_only=True)) as raw:
         made = raw.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql").fetchall()
         return (raw.execute("SELECT revision FROM sql_version").fetchall(), made)
 
 
-def copy_of(path: Path, to: Path) -> None:
-    """Copy a database that a server may be working on, as it is at one moment."""
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as raw:
-        raw.execute("VACUUM INTO ?", (str(to),))
-
-
 def _tables(raw: apsw.Connection) -> list[str]:
     found = raw.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-    return [name for (name,) in found if name not in _RUNNING]
+    return [str(name) for (name,) in found if name not in _RUNNING]
 
 
 def _columns(raw: apsw.Connection, schema: str, table: str) -> list[str]:
-    return [row[1] for row in raw.execute(f"PRAGMA {schema}.table_info({table})").fetchall()]
+    return [str(row[1]) for row in raw.execute(f"PRAGMA {schema}.table_info({table})").fetchall()]
 
 
 def _quoted(raw: apsw.Connection, table: str) -> list[str]:

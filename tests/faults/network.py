@@ -12,11 +12,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import apsw
 import httpx
 
+from rookery.infra.sql.sqlite_connect import connect
 from rookery.kernel.clock import HOUR, SystemClock
-from rookery.wiring import DATABASE, SERVER_FILE
+from rookery.settings import Settings
+from rookery.wiring import DATABASE, SERVER_FILE, check, open_network
 from tests.faults import files, museum, truth
 from tests.faults.killed import MOMENTS
 from tests.faults.model import ACTIVE, FOLLOWS, STANDING, Model, Person, Written
@@ -25,14 +26,16 @@ from tests.faults.traffic import FAN_OUT, KEYED, PASSWORD, POSTING, Traffic
 from tests.support import Server
 
 PEOPLE = 8
-FOLLOWERS = 16
+FOLLOWERS = 12
 """Of the first two people, each with a home timeline that is read."""
 
 REQUESTS = 400
 """Of a round that nothing ends."""
 
-_KILLED = Path(__file__).with_name("killed.py")
 _ROOKERY = ("-m", "rookery")
+_COUNTED = ("-P", str(Path(__file__).with_name("killed.py")))
+"""The same program, with its writes counted."""
+
 _STALE_KEYS = 600
 _SURE = 30.0
 """Seconds that anything may take that must happen."""
@@ -50,7 +53,9 @@ class Plan:
     """before, torn or after, where it is a write."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: kill at {self.event} {self.number}" + (f", {self.moment}" if self.event == "write" else "")
+        return f"{self.kind}: kill at {self.event} {self.number}" + (
+            f", {self.moment}" if self.event == "write" else ""
+        )
 
     @property
     def order(self) -> str:
@@ -67,11 +72,11 @@ class Plan:
 
 KINDS = (
     "posting", "import of tweets", "fan-out", "migration", "retention", "import of follows", "posting",
-    "server beside an import", "fan-out", "posting",
+    "server beside an import", "fan-out", "backup",
 )  # fmt: skip
 """Ten rounds."""
 
-_WRITES = {"import of tweets": 9_000, "import of follows": 13_000, "migration": 150}
+_WRITES = {"import of tweets": 600, "import of follows": 4_500, "migration": 60, "backup": 7}
 """How often such a process writes, about."""
 
 
@@ -109,25 +114,25 @@ class Network:
         self._order = folder / "order"
         self._chance = Random(seed)
         self._server: Server | None = None
-        self._serving: tuple[Any, ...] = ()
+        self._settings: dict[str, Any] = {}
         self._before: truth.Truth | None = None
         self._rounds = 0
+        self.playing: Round | None = None
+        """The round that is played, or was the last."""
 
     # --- processes
 
     def serve(self, plan: Plan | None) -> str:
         """Have a server that suits the plan; its address."""
-        counted = plan is not None and plan.event == "write" and plan.kind not in _WRITES
         settings = {} if plan is None else plan.settings
-        if self._server is not None and self._serving != (counted, settings):
+        if self._server is not None and self._settings != settings:
             code = self._server.stop()
             assert code == 0, f"the server ended with {code} when it was asked to"
             self._server = None
         if self._server is None:
             self._order.unlink(missing_ok=True)
-            program = ("-P", str(_KILLED)) if counted else _ROOKERY
-            self._server = Server(self._data, program, faults_kill=self._order, **settings)
-            self._serving = (counted, settings)
+            self._server = Server(self._data, _COUNTED, faults_kill=self._order, **settings)
+            self._settings = settings
             self._server.start()
         return self._server.url
 
@@ -143,7 +148,7 @@ class Network:
         if order is not None:
             path = self._work / "command"
             path.write_text(order)
-            program, environment["ROOKERY_FAULTS_KILL"] = ("-P", str(_KILLED)), str(path)
+            program, environment["ROOKERY_FAULTS_KILL"] = _COUNTED, str(path)
         process = await asyncio.create_subprocess_exec(
             sys.executable, *program, *map(str, args), env=environment,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -156,9 +161,9 @@ class Network:
         assert process.returncode is not None
         return process.returncode, out.decode() + (err.decode() if process.returncode > 0 else "")
 
-    async def rookery(self, *args: object, stdin: str = "", data: Path | None = None) -> Any:
+    async def rookery(self, *args: object, stdin: str = "") -> Any:
         """The JSON that a command answers, which must succeed."""
-        code, out = await self.command(*args, "--json", "--data", data or self._data, stdin=stdin)
+        code, out = await self.command(*args, "--json", "--data", self._data, stdin=stdin)
         assert code == 0, f"rookery {' '.join(map(str, args))} ended with {code}: {out}"
         return json.loads(out)
 
@@ -206,7 +211,7 @@ class Network:
     async def round(self, plan: Plan, after: Plan | None) -> Round:
         """Play a round and look at what is left; the server goes on as the round `after` it needs it."""
         self._rounds += 1
-        played = Round(plan)
+        played = self.playing = Round(plan)
         match plan.kind:
             case "import of tweets":
                 await self._import_tweets(played)
@@ -214,6 +219,8 @@ class Network:
                 await self._import_follows(played)
             case "server beside an import":
                 await self._import_beside(played)
+            case "backup":
+                await self._back_up(played)
             case "migration":
                 await self._migrate(played)
             case _:
@@ -225,27 +232,26 @@ class Network:
         self.serve(after)
         return played
 
-    async def _use(self, played: Round, *, requests: int = REQUESTS) -> None:
-        """Traffic until the kill."""
-        plan = played.plan
+    async def _use(self, played: Round, plan: Plan | None = None) -> None:
+        """Traffic until the kill that the round, or this `plan`, has."""
+        plan = plan or played.plan
         mix = {"fan-out": FAN_OUT, "retention": KEYED}.get(plan.kind, POSTING)
         if plan.kind == "retention":
             self._plant_stale_keys()
         url, server = self.serve(plan), self._server
         assert server is not None
 
-        def strike(event: str, number: int) -> None:
-            if event == plan.event and number == plan.number:
-                server.kill()
-
         if plan.event == "write":
             self._order.write_text(plan.order)
-        traffic = Traffic(self.model, self._chance, url, mix=mix, name=f"r{self._rounds}", strike=strike)
-        await traffic.run(requests)
+        traffic = Traffic(
+            self.model, self._chance, url, mix=mix, name=f"r{self._rounds}",
+            kills=lambda event, number: event == plan.event and number == plan.number, kill=server.kill,
+        )  # fmt: skip
+        await traffic.run(REQUESTS)
         self.end()
         played.cut = played.cut or traffic.cut > 0
         played.wrong += traffic.wrong
-        played.done += f"{traffic.acknowledged} of {traffic.issued} requests done, {traffic.cut} cut off"
+        played.done += f"{traffic.acknowledged} of {traffic.issued} requests done, {traffic.cut} cut off, {traffic.never_sent} not sent"
 
     async def _import_tweets(self, played: Round) -> None:
         """An import is killed beside a server that people use; then it is run again."""
@@ -281,7 +287,9 @@ class Network:
         report = await running
         again = await self.rookery("import", "tweets", file.path)
         if report["added"] != len(file.rows) or again["added"]:
-            played.wrong.append(f"the import added {report['added']} of {len(file.rows)}, and then {again['added']} again")
+            played.wrong.append(
+                f"the import added {report['added']} of {len(file.rows)}, and then {again['added']} again"
+            )
         played.done += f"; the import added {report['added']}"
         self._note_imported(file)
         played.wrong += file.differences(self._data / DATABASE)
@@ -289,12 +297,43 @@ class Network:
     async def _follow_imported(self, file: files.Tweets) -> None:
         """Two people follow one of the authors to come."""
         readers = [f"f{n}" for n in range(2)]
-        await self.rookery("import", "graph", "-", "--handles", stdin="".join(f"{one} {file.star}\n" for one in readers))
+        await self.rookery(
+            "import", "graph", "-", "--handles", stdin="".join(f"{one} {file.star}\n" for one in readers)
+        )
         for one in readers:
             self.model.put(self.model.pair(one, file.star), frozenset({(FOLLOWS, one, file.star)}))
 
     def _note_imported(self, file: files.Tweets) -> None:
         self.model.imported[file.star] = {content for author, content in file.rows.values() if author == file.star}
+
+    async def _back_up(self, played: Round) -> None:
+        """A backup is killed, and leaves nothing that looks like one; the next one is made beside a server that is killed; a
+        killed restore leaves nothing that a server would begin with, and the next one brings all back.
+        """
+        plan = played.plan
+        place, data = self._work / f"r{self._rounds}-backups", self._work / f"r{self._rounds}-restored"
+        traffic = Traffic(self.model, self._chance, self.serve(plan), mix=POSTING, name=f"r{self._rounds}a")
+        words = ("backup", place, "--json", "--data", self._data)
+        (first, out), _ = await asyncio.gather(self.command(*words, order=plan.order), traffic.run(REQUESTS // 4))
+        played.wrong += traffic.wrong
+        played.cut = first == -9
+        if first not in (0, -9):
+            played.wrong.append(f"the backup ended with {first}: {out}")
+        beside = Plan("posting", "issue", 20 * plan.number, "")
+        made, _ = await asyncio.gather(self.rookery("backup", place, "--verify"), self._use(played, beside))
+        listed = await self.rookery("backup", place, "--list")
+        if len(listed) != 1 + (first == 0):
+            played.wrong.append(f"a killed backup and a good one are listed as {listed}")
+        torn, _ = await self.command("restore", place, "--data", data, order=plan.order)
+        if torn == -9:
+            code, out = await self.command("restore", place, "--backup", made["id"], "--data", data)
+            if code:
+                played.wrong.append(f"after a killed restore, the next one ended with {code}: {out}")
+        played.wrong += await _check(data)
+        # The events since the backup lead from what was restored to what is there now: so it was the state of one moment.
+        restored, now = truth.read(data / DATABASE), truth.read(self._data / DATABASE)
+        played.wrong += restored.flaws + truth.follow_events(restored, now, complete=True)
+        played.done += f"; the first backup ended with {first}, the first restore with {torn}"
 
     async def _migrate(self, played: Round) -> None:
         """A database of an older version, or none, is brought up to date by servers that are killed at it."""
@@ -303,8 +342,7 @@ class Network:
         work.mkdir()
         known = museum.revisions()
         revision = self._chance.choice(["", *known[:-1]])
-        data, full = work / "data", work / "full.db"
-        museum.copy_of(self._data / DATABASE, full)
+        data, full = work / "data", self._data / DATABASE
         if revision:
             museum.make_old(data / DATABASE, revision, full, work / "scripts")
         before = museum.rows(data / DATABASE) if revision else {}
@@ -312,7 +350,7 @@ class Network:
         for _ in range(2):
             code, out = await self._start_killed(data, order)
             played.cut = played.cut or code == -9
-            played.done += f"from {revision or 'nothing'}: ended with {code}; "
+            played.done += f"from {revision or 'nothing'}, write {order}: ended with {code}; "
             if code not in (0, -9):
                 played.wrong.append(f"the server ended with {code}: {out}")
             order = f"{self._chance.randrange(1, _WRITES['migration'])} {self._chance.choice(MOMENTS)}"
@@ -329,14 +367,15 @@ class Network:
         if museum.shape(data / DATABASE) != museum.shape(full):
             played.wrong.append("the migrated database is not shaped like a new one")
         played.wrong += truth.read(data / DATABASE).flaws
-        played.wrong += (await self.rookery("check", data=data))["differences"]
+        played.wrong += await _check(data)
 
     async def _start_killed(self, data: Path, order: str) -> tuple[int, str]:
         """Start a server that is killed at it, or asked to end once it serves; its exit code and its output."""
         (data / SERVER_FILE).unlink(missing_ok=True)
         running = asyncio.create_task(self.command("serve", "--data", data, "--port", "0", order=order))
-        while not running.done() and not (data / SERVER_FILE).exists():
-            await asyncio.sleep(0.01)
+        while not (data / SERVER_FILE).exists():
+            if (await asyncio.wait([running], timeout=0.01))[0]:
+                break
         if not running.done():
             with suppress(OSError, ValueError):
                 os.kill(json.loads((data / SERVER_FILE).read_text())["pid"], signal.SIGTERM)
@@ -344,9 +383,10 @@ class Network:
 
     def _plant_stale_keys(self) -> None:
         """Keys that went out of date before the round, some of which each post with a key removes."""
-        author, ids = self.model.people["p0"].id, sorted(self.model.ids[c] for c in self.model.ids if c.endswith("by p0"))
-        with closing(apsw.Connection(str(self._data / DATABASE))) as raw:
-            raw.set_busy_timeout(10_000)
+        author = self.model.people["p0"].id
+        ids = [id for content, id in self.model.ids.items() if self.model.written[content].author == "p0"]
+        # By the engine's own connection, which keeps the checksums of pages.
+        with closing(connect(self._data / DATABASE, busy_timeout=_SURE)) as raw:
             raw.executemany(
                 "INSERT OR IGNORE INTO tweets_idempotency (user_id, route, key, body_hash, tweet_id, at)"
                 " VALUES (?, 'tweets.post', ?, x'00', ?, ?)",
@@ -375,7 +415,7 @@ class Network:
             wrong += await _each(readers.repeat(tweet) for tweet in [*lost[1::2], *kept[-6:]])
             wrong += await self._operators_check()
             wrong += await readers.everything()
-        wrong += (await self.rookery("check", "--sample", "1000"))["differences"]
+        wrong += await _check(self._data)
         if not complete:
             wrong += await self._trimmed(now)
         self._before = truth.read(self._data / DATABASE)
@@ -401,6 +441,12 @@ class Network:
                 return []
             await asyncio.sleep(0.05)
         return [f"retention left the events {left[:5]} behind"]
+
+
+async def _check(data: Path) -> list[str]:
+    """What `rookery check` says, beside the server if one runs."""
+    async with open_network(Settings(data=data)) as network:
+        return await check(network, sample=1_000, seed=0)
 
 
 async def _each(looks: Iterable[Awaitable[str | None]]) -> list[str]:

@@ -94,6 +94,23 @@ class Network:
             await asyncio.gather(*(one(content) for content in contents))
         return len(self.acknowledged) - before
 
+    async def post_one(self) -> int:
+        """Post a tweet, which must be acknowledged; its id."""
+        content = f"tweet {self._number}"
+        self._number += 1
+        async with self.client(headers=self._author) as client:
+            answer = await client.post("/v1/tweets", json={"content": content})
+        assert answer.status_code == 201, answer.text
+        self.acknowledged.add(content)
+        return int(answer.json()["id"])
+
+    async def page_below(self, id: int) -> list[str]:
+        """The follower's home timeline below an id, as one page."""
+        async with self.client(headers=self._reader) as client:
+            answer = await client.get(f"/v1/newsfeed?limit=50&before={id + 1}")
+        assert answer.status_code == 200, answer.text
+        return [item["tweet"]["content"] for item in answer.json()["items"]]
+
     async def posts_again(self) -> bool:
         """Whether a post is acknowledged."""
         return await self.post(1) == 1
@@ -112,6 +129,12 @@ class Network:
                 ]
                 address = answer.links.get("next", {}).get("url")
         return found
+
+    async def ask(self, *, reader: bool = True, limit: int = 20) -> httpx.Response:
+        """The newest page of what `read` reads."""
+        path = "/v1/newsfeed" if reader else f"/v1/users/{self._author_id}/tweets"
+        async with self.client(headers=self._reader) as client:
+            return await client.get(f"{path}?limit={limit}")
 
     async def verify(self, *, refusals_hold: bool = True) -> None:
         """What was acknowledged is there, once, for both; `refusals_hold`: what was refused is not."""

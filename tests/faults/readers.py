@@ -46,7 +46,11 @@ class Readers:
         headers = {**self._as(tweet.author), "Idempotency-Key": tweet.key}
         answer = await self._client.post("/v1/tweets", json=tweet.body, headers=headers)
         if self._model.possible("tweet", tweet.content) == {DELETED}:
-            return None if answer.status_code == 404 else f"{tweet.content!r} was deleted, its repeat got {answer.status_code}"
+            return (
+                None
+                if answer.status_code == 404
+                else f"{tweet.content!r} was deleted, its repeat got {answer.status_code}"
+            )
         if answer.status_code == 404 and tweet.body.keys() & {"reply_to", "quote_of"}:
             return None
         if answer.status_code != 201 or answer.json()["content"] != tweet.content:
@@ -56,7 +60,11 @@ class Readers:
             return f"the repeat of {tweet.content!r} made {id} of {self._model.ids[tweet.content]}"
         self._model.put(("tweet", tweet.content), STANDING)
         other = await self._client.post("/v1/tweets", json={"content": "another"}, headers=headers)
-        return None if other.status_code == 422 else f"another tweet with the key of {tweet.content!r} got {other.status_code}"
+        return (
+            None
+            if other.status_code == 422
+            else f"another tweet with the key of {tweet.content!r} got {other.status_code}"
+        )
 
     # --- timelines
 
@@ -69,15 +77,24 @@ class Readers:
                 return await look
 
         model = self._model
-        looks = [look(handle) for handle in model.people for look in (self._user_timeline, self._home) if model.active(handle)]
+        looks = [
+            look(handle)
+            for handle in model.people
+            for look in (self._user_timeline, self._home)
+            if model.active(handle)
+        ]
         looks += [self._gone(handle) for handle in model.people if not model.active(handle)]
         gone = [content for content in model.written if model.possible("tweet", content) == {DELETED}]
         looks += [self._deleted(content) for content in gone[-10:]]
         return [text for found in await asyncio.gather(*map(one, looks)) for text in found]
 
     async def _user_timeline(self, handle: str) -> list[str]:
-        found = sorted(item["tweet"]["content"] for item in await self._pages(f"/v1/users/{self._id(handle)}/tweets", None))
-        return _differences(f"the user timeline of @{handle}", Counter(self._model.user_timeline(handle)), Counter(found))
+        found = sorted(
+            item["tweet"]["content"] for item in await self._pages(f"/v1/users/{self._id(handle)}/tweets", None)
+        )
+        return _differences(
+            f"the user timeline of @{handle}", Counter(self._model.user_timeline(handle)), Counter(found)
+        )
 
     async def _home(self, handle: str) -> list[str]:
         items = await self._pages("/v1/newsfeed", handle)
@@ -94,11 +111,17 @@ class Readers:
 
     async def _gone(self, handle: str) -> list[str]:
         answer = await self._client.get(f"/v1/users/{self._id(handle)}/tweets")
-        return [] if answer.status_code == 404 else [f"@{handle} is deactivated, and their timeline got {answer.status_code}"]
+        return (
+            []
+            if answer.status_code == 404
+            else [f"@{handle} is deactivated, and their timeline got {answer.status_code}"]
+        )
 
     async def _deleted(self, content: str) -> list[str]:
         answer = await self._client.get(f"/v1/tweets/{self._model.ids[content]}")
-        return [] if answer.status_code == 404 else [f"{content!r} was deleted, and reading it got {answer.status_code}"]
+        return (
+            [] if answer.status_code == 404 else [f"{content!r} was deleted, and reading it got {answer.status_code}"]
+        )
 
     async def _pages(self, path: str, reader: str | None) -> list[Any]:
         items: list[Any] = []

@@ -1,6 +1,7 @@
 """A server whose disk is full, may not be written, or fails: what it acknowledged is there, and it goes on by itself."""
 
 import errno
+import os
 import random
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +12,9 @@ import pytest
 from tests.faults.posting import Network, rookery, until
 from tests.faults.shim import SEED, Files, Kind, Shim, compiled, shimmed, small_disk
 from tests.support import Server
+
+ROUNDS = int(os.environ.get("ROOKERY_FAULT_ROUNDS", "2"))
+"""Power cuts in a test."""
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -126,13 +130,14 @@ async def test_a_disk_that_fails_to_read_is_told_of_and_forgotten_when_it_is_bac
         server.start()
         # Nothing is in memory yet.
         shim.fail(Kind.READ, Files.DATABASE | Files.LOG, errno.EIO)
-        async with network.client() as client:
-            answer = await client.get("/v1/users/by/handle/author")
+        answer = await network.ask()
         assert shim.failed(Kind.READ)
         assert answer.status_code == 503, answer.text
-        assert answer.json()["code"] == "storage_failed"
+        # SQLite does not tell a page that can't be read from one that is wrong; Rookery looks again.
+        assert answer.json()["code"] in ("storage_failed", "storage_damaged")
         assert answer.headers["retry-after"]
         shim.heal()
+        await until("the store is said to be ready", lambda: is_ready(network))
         await network.verify()
         assert await network.post(5) == 5
         await network.verify()
@@ -147,7 +152,7 @@ async def test_after_a_failed_fsync_the_log_is_written_by_a_new_handle_and_a_pow
     network = Network(folder)
     with Server(folder) as server:
         await network.begin()
-        for _ in range(4):
+        for _ in range(ROUNDS):
             await network.post(chance.randrange(1, 30))
             shim.fail(Kind.SYNC, Files.LOG, errno.EIO, after=chance.randrange(4), times=chance.choice((1, 1, 3)))
             await until("an fsync fails", lambda: has_failed(network, shim))
@@ -176,7 +181,7 @@ async def test_what_a_failed_fsync_left_in_the_log_carries_nothing_after_a_resta
     network = Network(folder)
     with Server(folder) as server:
         await network.begin()
-        for _ in range(3):
+        for _ in range(ROUNDS):
             await network.post(5)
             shim.fail(Kind.SYNC, Files.ALL, errno.EIO)
             assert await network.post(3, at_once=1) == 0

@@ -32,6 +32,11 @@ async def test_what_was_acknowledged_survives_kill_9_and_the_rest_wholly_happene
             print(f"{plan}; {played.done}{'' if played.cut else '; nothing was cut short'}")
             assert not played.wrong, "\n".join([f"ROOKERY_FAULTS_SEED={SEED}, {plan}:", *played.wrong[:30]])
             cut += played.cut
+    except BaseException:
+        print(killed.playing)
+        raise
     finally:
         killed.end()
-    assert 2 * cut >= len(rounds), f"only {cut} of {len(rounds)} kills came in the middle of something: they show little"
+    assert 2 * cut >= len(rounds), (
+        f"only {cut} of {len(rounds)} kills came in the middle of something: they show little"
+    )

@@ -168,6 +168,7 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
 
 async def test_upkeep_that_is_killed_goes_on_to_remove_old_events(tmp_path):
     async with running(tmp_path, events_keep_hours=0, upkeep_seconds=0.05) as (network, operator):
+        assert network.upkeep.task is not None
         network.upkeep.task.cancel()
         world = await World.made(network)
         await world.post()
@@ -235,6 +236,7 @@ async def test_a_handler_that_hangs_or_falls_is_restarted_and_the_events_behind_
         await world.post()
         await eventually(operator.well)
         await world.delivered()
+        assert neighbour.poison is not None
         assert neighbour.seen == [neighbour.poison + 1]
         [parked] = [parked for parked in await network.log.parked("neighbour") if parked.offset == neighbour.poison]
         assert state in parked.error
@@ -276,6 +278,24 @@ async def test_a_writer_that_is_killed_at_any_moment_is_replaced_and_every_calle
     await world.delivered()
 
 
+async def test_a_writer_that_falls_on_its_way_from_the_commit_denies_nothing(whole):
+    network, operator = whole
+    world = await World.made(network)
+    await caught_up(network)
+
+    def fall(*_: object) -> int:
+        raise Fatal
+
+    # SQLite calls this when the commit has been made.
+    network.database._writer.set_wal_hook(fall)
+    await asyncio.gather(*(world.post() for _ in range(5)))
+    network.database._writer.set_wal_hook(None)
+    await eventually(operator.well)
+    assert await operator.metric('rookery_worker_restarts_total{reason="died",worker="writer"}') == 1
+    await world.post()
+    await world.delivered()
+
+
 async def test_a_writer_that_is_stuck_is_told_of_while_reads_go_on_and_goes_on_by_itself(whole):
     network, operator = whole
     world = await World.made(network)
@@ -298,11 +318,14 @@ async def test_a_writer_that_is_stuck_is_told_of_while_reads_go_on_and_goes_on_b
 
     with capture_logs() as logs:
         await eventually(told)
-        # Those that waited, and those that come, are refused; what is read is answered.
+        # Those that waited, and those that come, are refused; what is read is answered. Now the watchdog looks away, so that
+        # whoever comes is refused by the store itself.
+        network.watchdog.stop()
         for refused in (waiting, world.post()):
             with pytest.raises(Unavailable) as caught:
-                await refused
+                await asyncio.wait_for(refused, WAIT)
             assert (caught.value.code, caught.value.retry_after) == ("storage_stalled", 5)
+        network.watchdog.start()
         home = await network.timelines.home(world.readers[0], Page(20))
         assert [item.entry.id for item in home.items] == world.posted
         assert await operator.metric('rookery_worker_silence_seconds{worker="writer"}') >= PATIENCE

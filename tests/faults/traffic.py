@@ -27,6 +27,9 @@ from tests.faults.model import (
 PASSWORD = "correct horse"
 WORKERS = 24
 
+_TURNS = 20
+"""Of the event loop, within which a request is written to its connection."""
+
 POSTING: Mapping[str, int] = {
     "post": 30, "keyed": 14, "again": 3, "reply": 12, "quote": 5, "delete": 5, "retweet": 8, "favorite": 9, "bookmark": 3,
     "follow": 8, "block": 4, "mute": 2, "rename": 3, "leave": 1, "return": 2, "home": 5,
@@ -34,7 +37,10 @@ POSTING: Mapping[str, int] = {
 FAN_OUT: Mapping[str, int] = {"post": 30, "reply": 4, "delete": 2, "retweet": 4, "follow": 3, "home": 50}
 KEYED: Mapping[str, int] = {"keyed": 40, "again": 15, "post": 10, "delete": 3, "retweet": 5, "home": 25, "follow": 4}
 
-_NEGATIVE = ((FOLLOWS, "follow"), (BLOCKS, "block"), (MUTES, "mute"))
+_STRANGERS = 0.3
+"""Of the edges that begin or end, the share among any two people."""
+
+_FACTS = ((FOLLOWS, "follow"), (BLOCKS, "block"), (MUTES, "mute"))
 
 
 @dataclass
@@ -58,13 +64,16 @@ class Traffic:
 
     def __init__(
         self, model: Model, chance: Random, url: str, *, mix: Mapping[str, int], name: str,
-        strike: Callable[[str, int], None] = lambda event, number: None,
+        kills: Callable[[str, int], bool] = lambda event, number: False, kill: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """`name` makes contents unlike those of other rounds; `strike` is told of the nth "issue" and the nth "answer"."""
+        """`name` makes contents unlike those of other rounds; `kills` says of the nth "issue" and the nth "answer" whether
+        `kill` is to be called at it.
+        """
         self.issued = 0
         self.answered = 0
         self.cut = 0
         """Requests that were sent and never answered."""
+        self.never_sent = 0
         self.acknowledged = 0
         self.wrong: list[str] = []
         """What no server may answer, whatever is killed."""
@@ -73,7 +82,8 @@ class Traffic:
         self._chance = chance
         self._name = name
         self._mix = mix
-        self._strike = strike
+        self._kills = kills
+        self._kill = kill
         self._number = 0
         limits = httpx.Limits(max_connections=2 * WORKERS, max_keepalive_connections=2 * WORKERS)
         self._client = httpx.AsyncClient(base_url=url, limits=limits, timeout=30)
@@ -110,16 +120,20 @@ class Traffic:
         if request.key is not None:
             headers["Idempotency-Key"] = request.key
         self.issued += 1
+        number = self.issued
         task = asyncio.ensure_future(
             self._client.request(request.method, request.path, json=request.body, headers=headers)
         )
-        # It is on its way before anything is killed.
-        await asyncio.sleep(0)
-        self._strike("issue", self.issued)
+        if self._kills("issue", number):
+            # First it goes on its way, and so do those that were issued at the same moment.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            self._kill()
         try:
             answer = await task
         except httpx.ConnectError:
             self.down = True
+            self.never_sent += 1
             return Outcome.REFUSED
         except httpx.TransportError:
             self.down = True
@@ -127,7 +141,8 @@ class Traffic:
             return Outcome.UNKNOWN
         self.answered += 1
         outcome = self._judge(request, answer)
-        self._strike("answer", self.answered)
+        if self._kills("answer", self.answered):
+            self._kill()
         return outcome
 
     def _judge(self, request: Request, answer: httpx.Response) -> Outcome:
@@ -159,7 +174,9 @@ class Traffic:
 
     def _read(self, who: Person, items: list[Any]) -> None:
         ids = [int(item["id"]) for item in items]
-        assert all(newer > older for newer, older in pairwise(ids)), f"{who.handle} reads {ids}: not newest first, or twice"
+        assert all(newer > older for newer, older in pairwise(ids)), (
+            f"{who.handle} reads {ids}: not newest first, or twice"
+        )
         contents = [item["tweet"]["content"] for item in items]
         assert len(set(contents)) == len(contents), f"{who.handle} reads a tweet twice: {contents}"
         for item in items:
@@ -257,12 +274,15 @@ class Traffic:
 
     def _edge(self, kind: str, who: Person) -> Request | None:
         model = self._model
-        other = model.people[self._chance.choice(sorted(model.people))]
+        # Mostly somebody with whom something is already: there is more that may go wrong.
+        near = [one for one in sorted(model.people) if any(model.possible(*model.pair(who.handle, one)))]
+        far = self._chance.random() < _STRANGERS or not near
+        other = model.people[self._chance.choice(sorted(model.people) if far else near)]
         cell = model.pair(who.handle, other.handle)
         if other is who or not model.settled(*cell):
             return None
         facts: frozenset[Any] = model.value(*cell)
-        fact = (next(fact for fact, name in _NEGATIVE if name == kind), who.handle, other.handle)
+        fact = (next(fact for fact, name in _FACTS if name == kind), who.handle, other.handle)
         there = fact in facts
         if there and kind == "follow" and self._chance.random() < 0.6:
             return None  # or nobody would follow anybody after a while

@@ -2,15 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import apsw
-
-from rookery.kernel.clock import DAY
+from rookery.infra.sql.sqlite_connect import connect
 from tests.faults.model import ABSENT, ACTIVE, BLOCKS, DEACTIVATED, DELETED, FOLLOWS, MUTES, STANDING, Model
 
 Pair = tuple[int, int]
@@ -50,9 +48,11 @@ class Truth:
 
 def read(database: Path) -> Truth:
     """Look at a store that a server may be working on: one moment of it."""
-    with closing(apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)) as raw:
-        raw.set_busy_timeout(10_000)
-        rows: Callable[[str], list[Any]] = lambda text: raw.execute(text).fetchall()  # noqa: E731
+    with closing(connect(database, busy_timeout=10, read_only=True)) as raw:
+
+        def rows(text: str) -> list[Any]:
+            return cast("list[Any]", raw.execute(text).fetchall())
+
         raw.execute("BEGIN")
         ids = [id for text in _IDS for (id,) in rows(text)]
         return Truth(
@@ -63,7 +63,9 @@ def read(database: Path) -> Truth:
                 )
             },
             imported=rows("SELECT count(*) FROM tweets_tweets WHERE external_id IS NOT NULL")[0][0],
-            retweets={id: (user, tweet) for id, user, tweet in rows("SELECT id, user_id, tweet_id FROM tweets_retweets")},
+            retweets={
+                id: (user, tweet) for id, user, tweet in rows("SELECT id, user_id, tweet_id FROM tweets_retweets")
+            },
             marks={
                 "favorite": set(rows("SELECT user_id, tweet_id FROM tweets_favorites")),
                 "bookmark": set(rows("SELECT user_id, tweet_id FROM tweets_bookmarks")),
@@ -143,7 +145,9 @@ def _tweets(model: Model, truth: Truth, handle_of: dict[int, str]) -> list[str]:
     kept = {key: tweet_id for _, key, tweet_id, _ in truth.keys}
     for content, tweet in model.written.items():
         if tweet.key is not None and (content in fates) != (tweet.key in kept):
-            wrong.append(f"{content!r} is {fates.get(content, ABSENT)}, but its key is {'' if tweet.key in kept else 'not '}there")
+            wrong.append(
+                f"{content!r} is {fates.get(content, ABSENT)}, but its key is {'' if tweet.key in kept else 'not '}there"
+            )
     return wrong
 
 
@@ -284,8 +288,3 @@ def _remove(known: set[Any], what: Any) -> list[str]:
         return ["there was none"]
     known.remove(what)
     return []
-
-
-def stale_keys(truth: Truth, now: int) -> int:
-    """How many idempotency keys are older than they are remembered."""
-    return sum(1 for _, _, _, at in truth.keys if at <= now - DAY)

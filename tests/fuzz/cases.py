@@ -8,12 +8,15 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from hypothesis import HealthCheck, Phase, seed, settings
 
-_USUAL = 5_000
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+_USUAL = 4_000
 CASES = int(os.environ.get("ROOKERY_FUZZ_CASES", "0")) or _USUAL
 SEED = int(os.environ.get("ROOKERY_TEST_SEED", "0")) or (2006 if CASES == _USUAL else random.randrange(1, 1 << 32))
 
@@ -32,13 +35,31 @@ def cases(count: int, of: str, *, shrink: bool = False) -> Callable[[Any], Any]:
     """
     phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])]
     chosen = settings(
-        max_examples=count, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck)
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.filter_too_much,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+            HealthCheck.function_scoped_fixture,
+        ],
     )
 
     def decorate(test: Any) -> Any:
         return seed(SEED ^ crc32(of.encode()))(chosen(test))
 
     return decorate
+
+
+def attempt(work: Callable[[], T], *refusals: type[E]) -> tuple[T | None, E | None]:
+    """What `work` answers, or the error of these kinds by which it refuses; any other goes through."""
+    try:
+        return work(), None
+    except refusals as error:
+        return None, error
 
 
 def told(kind: str, tally: Counter[Any]) -> None:

@@ -52,11 +52,19 @@ SOME = st.sampled_from
 HEADERS = st.fixed_dictionaries(
     {},
     optional={
-        "Accept-Language": SOME(["de-AT, en;q=0.5", "*", "q=;q=q", "en;q=nan", "en;q=1e999", "x" * 600, ",,;;=="]) | VALUES,
+        "Accept-Language": SOME(["de-AT, en;q=0.5", "*", "q=;q=q", "en;q=nan", "en;q=1e999", "x" * 600, ",,;;=="])
+        | VALUES,
         "If-None-Match": SOME(["*", 'W/"a"', '"', ",,,", '"a", *']) | VALUES,
         "Idempotency-Key": SOME(["k", "k2", "x" * 255, "x" * 256, "", "ä"]) | VALUES,
         "Content-Type": SOME(
-            ["application/json", "application/json; charset=utf-16", "text/plain", "application/x-www-form-urlencoded", ";", ""]
+            [
+                "application/json",
+                "application/json; charset=utf-16",
+                "text/plain",
+                "application/x-www-form-urlencoded",
+                ";",
+                "",
+            ]
         )
         | VALUES,
         "Content-Encoding": SOME(["gzip", "identity", "br, gzip", ""]) | VALUES,

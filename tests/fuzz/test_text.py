@@ -1,30 +1,105 @@
 """The rules of text, for every text: what they find lies in it, and costs no more than its length."""
 
 import json
+import sys
 import unicodedata
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.gateways.importer.text import blank, clean
+from rookery.gateways.rest import parsing, shapes
 from rookery.kernel import text as t
+from rookery.kernel.errors import Invalid, RookeryError
 from rookery.services.tweets.contract import NewTweet
 from rookery.services.tweets.rules import checked, imported_content, media_url_flaw, type_of
 from rookery.services.users import rules
-from tests.fuzz.cases import TEXT, cases, share, told
+from tests.fuzz.cases import TEXT, attempt, cases, share
 
 TESTS = 7
 COUNT = share(TEXT, TESTS)
 
 PIECES = st.sampled_from(
-    "@ # $ . / : :// http:// https:// t.co com co.uk jp xn-- xn--p1ai rt RT _ - ( ) ? & = % ' \" ! * ~ | ; \uff20 \uff03 。 ． 日本 中国 рф é ı İ ß "
-    "ﬁ \u0301 \u0345 \ufe0f \u20e3 \u200d \u200c \U0001f468 \U0001f3fd \U0001f1e9 \U0001f3f4 \U000e0067 \U000e007f \ufeff \ufffe \u202a \u2066 "
-    "\u00ad \u2800 \u3164 \0 \x85 \x7f ab 1 Ⅷ ٣ a.com @ann #tag $ABC".split(" ")
+    [
+        "@",
+        "#",
+        "$",
+        ".",
+        "/",
+        ":",
+        "://",
+        "http://",
+        "https://",
+        "t.co",
+        "com",
+        "co.uk",
+        "jp",
+        "xn--",
+        "xn--p1ai",
+        "rt",
+        "RT",
+        "_",
+        "-",
+        "(",
+        ")",
+        "?",
+        "&",
+        "=",
+        "%",
+        "'",
+        '"',
+        "!",
+        "*",
+        "~",
+        "|",
+        ";",
+        "＠",
+        "＃",
+        "。",
+        "．",
+        "日本",
+        "中国",
+        "рф",
+        "é",
+        "ı",
+        "İ",
+        "ß",
+        "ﬁ",
+        "́",
+        "ͅ",
+        "️",
+        "⃣",
+        "\u200d",
+        "\u200c",
+        "👨",
+        "🏽",
+        "🇩",
+        "🏴",
+        "\U000e0067",
+        "\U000e007f",
+        "\ufeff",
+        "\ufffe",
+        "\u202a",
+        "\u2066",
+        "\xad",
+        "⠀",
+        "ㅤ",
+        "\x00",
+        "\x85",
+        "\x7f",
+        "ab",
+        "1",
+        "Ⅷ",
+        "٣",
+        "a.com",
+        "@ann",
+        "#tag",
+        "$ABC",
+    ]
 ) | st.sampled_from(["\n", "\r", "\r\n", " ", "\t", "\u2028", "\u3000"])
 CHARS = st.characters(codec=None, exclude_categories=())
 TEXTS = (
@@ -47,7 +122,9 @@ def test_entities_lie_in_the_text_in_order_and_apart(text: str) -> None:
     every.sort(key=lambda one: one.start)
     assert all(a.end <= b.start for a, b in pairwise(every)), "two overlap"
     for m in found.mentions:
-        assert text[m.start : m.end] in {f"{sign}{m.handle}{'/' if m.list_slug else ''}{m.list_slug}" for sign in "@\uff20"}
+        assert text[m.start : m.end] in {
+            f"{sign}{m.handle}{'/' if m.list_slug else ''}{m.list_slug}" for sign in "@\uff20"
+        }
         assert m.handle.isascii()
         assert len(m.handle) <= 20
     for h in found.hashtags:
@@ -117,19 +194,21 @@ def test_spellings_of_a_hashtag_meet(text: str) -> None:
         assert judge(text) in (True, False)
     assert t.is_url(text) <= t.is_url(text, protocol=False)
     handle = t.reply_handle(text)
-    assert handle is None or any(m.handle == handle for m in t.entities(text.lstrip() if handle else text).mentions) or handle in text
+    assert (
+        handle is None
+        or any(m.handle == handle for m in t.entities(text.lstrip() if handle else text).mentions)
+        or handle in text
+    )
 
 
 @cases(COUNT, "rules", shrink=True)
 @given(TEXTS, TEXTS, TEXTS)
 def test_what_the_services_take_of_a_text_is_clean(text: str, url: str, lang: str) -> None:
-    found = None
     for media_url in (None, url, f"http://a.b/{url}", f"https://{url}/x.mp4"):
-        try:
-            content, found = checked(NewTweet(text, media_url=media_url, lang=None))
-        except Exception as error:
-            assert getattr(error, "status", None) == 422, error
+        taken, _ = attempt(lambda url=media_url: checked(NewTweet(text, media_url=url)), Invalid)
+        if taken is None:
             continue
+        content, found = taken
         assert t.flaw(content) is None
         type_of(media_url, found)
         if media_url is not None:
@@ -152,15 +231,63 @@ def test_what_the_services_take_of_a_text_is_clean(text: str, url: str, lang: st
 @cases(COUNT, "json", shrink=True)
 @given(TEXTS)
 def test_a_text_comes_through_json_as_it_is_or_is_refused(text: str) -> None:
-    from rookery.gateways.rest import parsing, shapes
-    from rookery.kernel.errors import RookeryError
-
-    for raw in (json.dumps({"content": text}).encode(), json.dumps({"content": text}, ensure_ascii=False).encode("utf-8", "surrogatepass")):
-        try:
-            assert parsing.body(raw, shapes.NewTweet).content == text
-        except RookeryError as error:
+    for raw in (
+        json.dumps({"content": text}).encode(),
+        json.dumps({"content": text}, ensure_ascii=False).encode("utf-8", "surrogatepass"),
+    ):
+        read, error = attempt(lambda raw=raw: parsing.body(raw, shapes.NewTweet), RookeryError)
+        if read is not None:
+            assert read.content == text
+        else:
+            assert error
             assert error.status in (400, 422)
             assert any("\ud800" <= char <= "\udfff" for char in text)
 
 
 # --- cost ------------------------------------------------------------------------------------------------------
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many calls of functions `work` makes, those written in C among them."""
+    count = 0
+
+    def note(_frame: Any, what: str, _of: Any) -> None:
+        nonlocal count
+        count += what in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@cases(share(TEXT, 8 * TESTS), "cost")
+@given(st.lists(PIECES, min_size=1, max_size=4).map("".join), PIECES | st.just("http://a.co/") | st.just("a.com/("))
+def test_four_times_the_text_takes_four_times_the_work(unit: str, before: str) -> None:
+    """Calls are counted; a pattern that goes back and forth, which makes none, shows by the test's hanging."""
+    short, long = (f"{before}{unit * (size // len(unit))}" for size in (15_000, 60_000))
+    for function in (
+        t.entities,
+        t.weigh,
+        lambda text: t.flaw(text, limit=10**9),
+        t.normal,
+        t.hashtag_key,
+        clean,
+        imported_content,
+    ):
+        few, many = calls_of(partial(function, short)), calls_of(partial(function, long))
+        assert many <= 5 * few + 100, f"{few} calls of {function} became {many}"
+    for judge in (
+        t.is_url,
+        t.is_hashtag,
+        t.is_handle,
+        t.is_list,
+        t.reply_handle,
+        blank,
+        rules.login_key,
+        rules.email_key,
+    ):
+        judge(long)
+        judge(long + " ")

@@ -24,23 +24,25 @@ class NotEmpty(Exception):
     """The folder that a backup should be restored into holds something."""
 
 
-def require_empty(folder: Path, database: str, manifest: Manifest | None = None) -> None:
-    """Raises NotEmpty where the data folder holds a database, or anything else that a restore might mix with.
-
-    With the manifest, what an earlier try of the same restore has put there is no hindrance.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+def require_no_network(folder: Path, database: str) -> None:
+    """Raises NotEmpty where the folder holds a database, or what belonged to one."""
+    if folder.exists() and not folder.is_dir():
         raise NotEmpty(f"{folder} is not a folder")
-    names = {entry.name for entry in folder.iterdir()}
-    if names & {database + suffix for suffix in _BESIDE}:
+    if any((folder / (database + suffix)).exists() for suffix in _BESIDE):
         raise NotEmpty(
             f"the folder {folder} holds a network already; nothing was changed. Restore into an empty folder, "
             "and move it to where it belongs after a look at it"
         )
-    own = _OWN | {file.path.partition("/")[0] for file in (manifest.files if manifest else ())}
-    if others := sorted(names - own):
+
+
+def require_empty(folder: Path, manifest: Manifest) -> None:
+    """Raises NotEmpty where the data folder holds a network, or anything else that the restore might mix with.
+
+    What an earlier try of the same restore has put there is no hindrance.
+    """
+    require_no_network(folder, manifest.database)
+    own = _OWN | {file.path.partition("/")[0] for file in manifest.files}
+    if folder.exists() and (others := sorted(entry.name for entry in folder.iterdir() if entry.name not in own)):
         shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         raise NotEmpty(f"the folder {folder} is not empty: it holds {shown}; nothing was changed")
 
@@ -106,7 +108,7 @@ async def _get(objects: Objects, id: str, part: Part) -> bytes:
 
 def _prepare(staging: Path, manifest: Manifest) -> None:
     staging.parent.mkdir(parents=True, exist_ok=True)
-    require_empty(staging.parent, manifest.database, manifest)
+    require_empty(staging.parent, manifest)
     _remove(staging)
 
 
@@ -141,7 +143,7 @@ def _place(staging: Path, folder: Path, manifest: Manifest) -> None:
     database = folder / manifest.database
     # Not in the place of another: a command may have made a network here meanwhile, and the log of its database would be taken
     # for this one's.
-    require_empty(folder, manifest.database, manifest)
+    require_no_network(folder, manifest.database)
     try:
         database.hardlink_to(staging / manifest.database)
     except FileExistsError:

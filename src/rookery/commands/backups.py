@@ -16,7 +16,7 @@ import typer
 from rookery.commands.common import Data, Json, require_network, settings_of, time_text
 from rookery.kernel.clock import SystemClock
 from rookery.kernel.errors import NotFound
-from rookery.terminal import answer, bytes_bar, say, table
+from rookery.terminal import answer, bytes_bar, log_to_stderr, say, table
 
 if TYPE_CHECKING:
     from rookery.backup.catalog import Entry
@@ -86,6 +86,7 @@ def backup(
         raise typer.BadParameter("--every, --backup and --list exclude each other")
     distance = None if every is None else _seconds(every)
     used = settings_of(data)
+    log_to_stderr(used.log_format, used.log_level)
     objects = wiring.open_objects(url)
     if listing:
         _list(objects, as_json)
@@ -119,11 +120,13 @@ def restore(
     from rookery.backup import restoring
 
     used = settings_of(data)
+    log_to_stderr(used.log_format, used.log_level)
     objects = wiring.open_objects(url)
-    restoring.require_empty(used.data, wiring.DATABASE, None)
+    restoring.require_no_network(used.data, wiring.DATABASE)
 
     async def work() -> "Manifest":
         manifest = await _choose(objects, chosen)
+        restoring.require_empty(used.data, manifest)
         # No server begins on half of it.
         async with wiring.server_lock(used):
             with bytes_bar("restoring") as (started, progress):

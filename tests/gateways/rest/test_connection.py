@@ -4,10 +4,11 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -119,12 +120,12 @@ Connect = Callable[[Server], Awaitable[Peer]]
 
 
 @asynccontextmanager
-async def running(limits: Limits) -> AsyncIterator[Server]:
+async def running(limits: Limits) -> AsyncGenerator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         made = Server(listener.getsockname()[1], Connections(limits))
         config = uvicorn.Config(
             made.app,
-            http=partial(StrictProtocol, connections=made.connections),  # type: ignore[arg-type]
+            http=cast(Any, partial(StrictProtocol, connections=made.connections)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -136,8 +137,7 @@ async def running(limits: Limits) -> AsyncIterator[Server]:
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            while not server.started:
-                await asyncio.sleep(0.005)
+            await until(lambda: server.started)
             yield made
         finally:
             made.gate.set()
@@ -177,7 +177,7 @@ async def connect() -> AsyncIterator[Connect]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for is no event
             await asyncio.sleep(0.01)
 
 
@@ -381,12 +381,10 @@ async def test_a_long_body_that_comes_steadily_is_waited_for(start, connect):
     server = await start(body_seconds=0.5)
     peer = await connect(server)
     peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
-    looks = 0
     for _ in range(15):
         peer.send(b"x" * 4_000)
         at = server.connections.now
         await until(lambda at=at: server.connections.now > at)
-        looks += 1
     assert len((await peer.told())["body"]) == 60_000
 
 
@@ -400,6 +398,18 @@ async def test_a_slow_answer_is_no_fault_of_the_client(start, connect):
     server.gate.set()
     peer.send(b"TP/1.1\r\nHost: a\r\n\r\n")
     assert ((await peer.told())["path"], (await peer.told())["path"]) == ("/wait", "/next")
+
+
+async def test_a_pause_of_the_server_is_no_fault_of_the_client(start, connect):
+    server = await start(head_seconds=1.5)
+    peer = await connect(server)
+    peer.send(b"GET /a HTTP/1.1\r\n")
+    await until(lambda: server.connections.numbers()["head"] == 1)
+    time.sleep(2)  # noqa: ASYNC251 - the pause
+    looked = server.connections.now
+    await until(lambda: server.connections.now > looked + 1)
+    peer.send(b"Host: a\r\n\r\n")
+    assert (await peer.told())["path"] == "/a"
 
 
 async def test_a_peer_that_never_takes_its_answer_is_cut_off(start):

@@ -5,11 +5,12 @@ import random
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
-from rookery.infra.sql import sqlite_snapshot
+from rookery.infra.sql import sqlite, sqlite_snapshot
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_snapshot import Snapshot, examine
 from rookery.kernel.errors import RookeryError
@@ -42,7 +43,7 @@ def copied(snapshot: Snapshot, path: Path) -> Iterator[int]:
             yield sum(len(data) for _, data in runs)
 
 
-def content(path: Path) -> list[tuple[int, bytes]]:
+def content(path: Path) -> list[Any]:
     with closing(apsw.Connection(str(path))) as raw:
         return raw.execute("SELECT id, body FROM pages ORDER BY id").fetchall()
 
@@ -88,6 +89,23 @@ async def test_a_writer_is_not_held_up_while_a_snapshot_is_open(database, tmp_pa
     assert (await database.one(COUNT))[0] == ROWS + 10
 
 
+async def test_a_writer_does_not_wait_for_a_snapshot_however_long_the_log_has_grown(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr(sqlite, "_WAL_LIMIT", 50)
+    # Waiting for readers would take longer than the test may.
+    async with opened(tmp_path / "rookery.db", scan_limit=1_000) as made:
+        await fill(made, 20)
+        with closing(Snapshot(tmp_path / "rookery.db")):
+            for _ in range(5):
+                await asyncio.wait_for(fill(made, 200), 30)
+            grown = (tmp_path / "rookery.db-wal").stat().st_size
+            assert grown > 50 * 4096
+        # Afterwards the log begins anew.
+        for _ in range(8):
+            await fill(made, 200)
+        assert (tmp_path / "rookery.db-wal").stat().st_size < grown + 3 * 200 * 4096
+
+
 async def test_a_log_of_a_killed_process_is_part_of_the_snapshot(tmp_path):
     (tmp_path / "first").mkdir()
     async with opened(tmp_path / "first" / "rookery.db") as made:
@@ -109,7 +127,10 @@ async def test_a_page_whose_bytes_are_wrong_is_not_copied(tmp_path):
     raw = bytearray((tmp_path / "rookery.db").read_bytes())
     raw[len(raw) // 2] ^= 1
     (tmp_path / "rookery.db").write_bytes(raw)
-    with closing(Snapshot(tmp_path / "rookery.db")) as snapshot, pytest.raises(RookeryError, match="damaged"):
+    with (
+        pytest.raises(RookeryError, match=r"rookery\.db is damaged"),
+        closing(Snapshot(tmp_path / "rookery.db")) as snapshot,
+    ):
         list(copied(snapshot, tmp_path / "copy.db"))
 
 

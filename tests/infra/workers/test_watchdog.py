@@ -120,6 +120,7 @@ async def test_a_task_that_somebody_cancels_has_died(watchdog):
     watchdog.watch(working.worker)
     working.worker.start()
     await eventually(lambda: working.begun)
+    assert working.worker.task is not None
     working.worker.task.cancel()
     await eventually(lambda: working.begun == 2)
     assert watchdog.restarts["digger", "died"] == 1
@@ -172,9 +173,15 @@ async def test_one_that_refuses_to_end_is_asked_again_and_never_runs_twice(watch
     working = Working(refuses)
     watchdog.watch(working.worker)
     working.worker.start()
-    while working.begun < 2:
-        assert working.alive <= 1
-        await asyncio.sleep(0.005)
+    most = 0
+
+    def restarted() -> bool:
+        nonlocal most
+        most = max(most, working.alive)
+        return working.begun == 2
+
+    await eventually(restarted)
+    assert most == 1
     assert refused == 3
     assert watchdog.restarts["digger", "stalled"] == 1
     await working.worker.stop()
@@ -267,7 +274,7 @@ class Thread:
         self.worker = ThreadWorker(
             "thread", self._run, on_death=lambda: self.told.append("death"), on_stall=lambda: self.told.append("stall")
         )
-        self.act: Callable[[], None] = self.release.wait
+        self.act: Callable[[], object] = self.release.wait
 
     def _run(self) -> None:
         self.begun += 1
@@ -353,17 +360,18 @@ async def test_time_in_which_the_loop_stood_still_is_not_held_against_workers(wa
 
     async def blocks(working: Working) -> None:
         working.worker.beat()
-        block(lambda: guard.stalls["loop"])
-        before = watchdog._looked_at
-        while watchdog._looked_at == before:
-            await asyncio.sleep(0)
+        for stand_still in (lambda: True, lambda: guard.stalls["loop"]):
+            # Between two looks.
+            before = watchdog._looked_at
+            block(stand_still)
+            await eventually(lambda before=before: watchdog._looked_at != before)
         went_on.set()
         await rests(working)
 
     working = Working(blocks)
     watchdog.watch(working.worker)
     working.worker.start()
-    await went_on.wait()
+    await asyncio.wait_for(went_on.wait(), WAIT)
     guard.stop()
     assert working.begun == 1
     assert watchdog.restarts.total() == 0

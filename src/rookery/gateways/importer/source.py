@@ -78,12 +78,21 @@ class Source:
         first = True
         while chunk := self._file.read(_CHUNK):
             self.position += len(chunk)
-            text = self._decoder.decode(chunk)
+            text = self._decoded(chunk)
             if text:
                 yield text.removeprefix("\ufeff") if first else text
                 first = False
-        if text := self._decoder.decode(b"", final=True):
+        if text := self._decoded(b"", final=True):
             yield text
+
+    def _decoded(self, chunk: bytes, *, final: bool = False) -> str:
+        try:
+            return self._decoder.decode(chunk, final=final)
+        except UnicodeError as error:
+            # Some encodings have faults that are none of a place, such as a mark that has to come first.
+            raise Invalid(
+                "{file} is not in this encoding: {reason}", file=self.name, reason=str(error), code="no_encoding"
+            ) from error
 
 
 def _decoder(encoding: str) -> IncrementalNewlineDecoder:
@@ -94,6 +103,11 @@ def _decoder(encoding: str) -> IncrementalNewlineDecoder:
     if not isinstance(text, str) or (made := codecs.lookup(encoding).incrementaldecoder) is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise Invalid("there is no encoding {name}", name=encoding, code="no_encoding")
     codecs.register_error(_HANDLER, _mark)
+    try:
+        # Those of domain names know no other way to deal with errors than their own.
+        made(_HANDLER).decode(b"", final=True)
+    except UnicodeError as error:
+        raise Invalid("the encoding {name} is none of files", name=encoding, code="no_encoding") from error
     return IncrementalNewlineDecoder(made(_HANDLER), translate=True)
 
 

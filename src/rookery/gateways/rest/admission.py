@@ -26,8 +26,8 @@ from rookery.gateways.rest.connections import retry_after
 from rookery.kernel.addresses import address_key
 from rookery.kernel.errors import RookeryError
 
-_PAUSE: Final = 0.05
-"""Seconds between two beginnings that count as work at most."""
+_PAUSE: Final = 0.1
+"""Time between two beginnings that counts as work at most, as a part of the wait that is allowed."""
 
 _KNOWN: Final = 50_000
 """Tokens whose account is remembered, twice over."""
@@ -92,6 +92,7 @@ class Admission:
         self._wait = capacity.wait_seconds
         # Before that, shares are not looked at.
         self._calm = capacity.wait_seconds / 8
+        self._pause = capacity.wait_seconds * _PAUSE
         self._write_seconds = capacity.write_seconds
         self._in_flight = capacity.in_flight
         self._reads = _Pool(capacity.in_flight)
@@ -141,7 +142,7 @@ class Admission:
         else:
             gap = now - self._last
             if gap > 0:
-                self._work += gap if gap < _PAUSE else _PAUSE
+                self._work += gap if gap < self._pause else self._pause
             own = begun_by.get(client, 0)
             if (work := self._work) > self._calm:
                 left = self._wait - work

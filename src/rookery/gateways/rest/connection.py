@@ -86,6 +86,10 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self.unsent_since = 0.0
         super().resume_writing()
+        if not self.pipeline or self._holding or self.transport.is_closing():
+            return
+        if self._running is None or self._running.response_complete:
+            self._next()
 
     def shutdown(self) -> None:
         if self.waits_for_peer:
@@ -143,7 +147,7 @@ class Connection(HttpToolsProtocol):
         before = self.cycle
         self.cycle = exchange = Exchange(self, scope, keep_alive=keep_alive, expects=self.expect_100_continue)
         self.received = 0
-        if before is not None and not before.response_complete:
+        if (before is not None and not before.response_complete) or self.flow.write_paused:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
         elif method not in _BODILESS and self._is_large():
@@ -180,16 +184,23 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        if not self.pipeline:
+            self.flow.resume_reading()
+            if self.phase is Phase.BUSY:
+                self._rest()
+        elif not self.flow.write_paused:
+            # Whoever does not take an answer gets no other begun: it would be at work for as long as they like.
+            self._next()
+
+    def _next(self) -> None:
+        """Begin with what waits for its turn."""
+        exchange, app = self.pipeline.pop()
         self.flow.resume_reading()
-        if self.pipeline:
-            exchange, app = self.pipeline.pop()
-            self.since = self._room.now
-            if exchange.more_body and app is self.app:
-                self._hold(exchange)
-            else:
-                self._start_asgi_task(exchange, app)
-        elif self.phase is Phase.BUSY:
-            self._rest()
+        self.since = self._room.now
+        if exchange.more_body and app is self.app:
+            self._hold(exchange)
+        else:
+            self._start_asgi_task(exchange, app)
 
     def _rest(self) -> None:
         self.phase = Phase.IDLE

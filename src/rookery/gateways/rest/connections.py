@@ -24,6 +24,9 @@ _SLOTS: Final = 8
 _EVERY: Final = 1 / _SLOTS
 """Seconds between looks, each at one slot."""
 
+_PAUSE: Final = 1.0
+"""Seconds between looks that tell that the server stood still."""
+
 _TOLD: Final = 256
 """Connections without a place that are told so at a time; the next ones are cut off."""
 
@@ -110,7 +113,7 @@ class Connections:
         self._trusted = _networks(limits.trusted)
         self._turn = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._searched = -1.0
+        self._search_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -126,10 +129,10 @@ class Connections:
         connection.address = key = address_key(connection.address)
         number = self._by_address.get(key, 0)
         limits = self.limits
-        if number >= limits.per_address and not self._is_trusted(key):
+        if number >= limits.per_address and not self._is_trusted(connection):
             self.ended["address"] += 1
             connection.unwelcome = True
-        elif len(self) >= limits.connections and not self._make_room():
+        elif len(self) - self._unwelcome >= limits.connections and not self._make_room():
             self.ended["full"] += 1
             connection.unwelcome = True
         if connection.unwelcome:
@@ -163,11 +166,18 @@ class Connections:
         return found
 
     def _look(self) -> None:
-        assert self._loop is not None
         self._timer = None
         if not self._slot_of:
             return
+        assert self._loop is not None
+        paused = self._loop.time() - self.now
         try:
+            if paused > _PAUSE:
+                # Nobody was served meanwhile; what they sent is still to be read.
+                for connection in self._slot_of:
+                    connection.since += paused
+                    if connection.unsent_since:
+                        connection.unsent_since += paused
             self._turn = (self._turn + 1) % _SLOTS
             for connection in tuple(self._slots[self._turn]):
                 if reason := self._overdue(connection):
@@ -216,22 +226,28 @@ class Connections:
             connection.transport.close()
 
     def _make_room(self) -> bool:
-        """End those for whose peers we have waited longest. At most one search between looks: it costs the more the fuller it is."""
-        if self._searched == self.now:
-            return len(self) < self.limits.connections
-        self._searched = self.now
-        waiting = [one for one in self._slot_of if one.waits_for_peer and self.now - one.since >= _SPARED]
-        for connection in nsmallest(max(1, self.limits.connections // 32), waiting, key=lambda one: one.since):
+        """End those for whose peers we have waited longest; whether there is room now."""
+        # A search takes milliseconds where there are many: one between looks, and none for a while where it found nobody.
+        if self.now < self._search_at:
+            return False
+        until = self.now - _SPARED
+        waiting = [
+            (since, number, one)
+            for number, one in enumerate(self._slot_of)
+            if (since := one.unsent_since or (one.since if one.waits_for_peer else self.now)) <= until
+        ]
+        for _, _, connection in nsmallest(max(1, self.limits.connections // 32), waiting):
             self.ended["room"] += 1
             self.leave(connection)
             connection.transport.abort()
-        return len(self) < self.limits.connections
+        self._search_at = self.now + (_EVERY / 2 if waiting else _SPARED)
+        return bool(waiting)
 
-    def _is_trusted(self, key: str) -> bool:
+    def _is_trusted(self, connection: "Connection") -> bool:
         if "*" in self.limits.trusted:
             return True
         try:
-            parsed: Any = ip_address(key.removesuffix("/64"))
+            parsed: Any = ip_address(connection.client[0] if connection.client else "")
         except ValueError:
             return False
         return any(parsed in network for network in self._trusted)

@@ -27,6 +27,7 @@ from rookery.infra.events.port import (
     decode,
     encode,
 )
+from rookery.infra.events.recent import Recent
 from rookery.infra.sql.port import Database, Reader, Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
@@ -64,6 +65,7 @@ class SqlEventLog:
         """One for each group, once the log is started."""
         self._stopping = asyncio.Event()
         self._newest = 0
+        self._recent = Recent()
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
 
@@ -85,7 +87,7 @@ class SqlEventLog:
             assert row is not None
             offset = row[0]
         if events:
-            tx.after_commit(lambda: self._committed(events, offset))
+            tx.after_commit(lambda: self._committed(events, offset, now))
         return offset
 
     async def publish(self, events: Sequence[Event]) -> None:
@@ -97,8 +99,9 @@ class SqlEventLog:
         assert row is not None
         return row[0]
 
-    def _committed(self, events: Sequence[Event], offset: int) -> None:
+    def _committed(self, events: Sequence[Event], offset: int, at: Millis) -> None:
         self._newest = offset
+        self._recent.add(events, offset, at)
         self.appended.update(event.name for event in events)
         self.wake()
 
@@ -191,11 +194,15 @@ class SqlEventLog:
             try:
                 if group.in_hand is not None:
                     await self._resume(group, group.in_hand)
-                if group.retry_at is not None and group.retry_at <= self._clock.now():
+                if group.retry_at is not None and self._is_due(group.retry_at):
                     await self._retry(group)
-                rows = await self._database.all(t.READ, after=group.offset, limit=_BATCH)
-                if rows:
-                    await self._deliver(group, rows)
+                rows: Sequence[Row] = ()
+                if recent := self._recent.after(group.offset, _BATCH):
+                    wanted = [item for item in recent if item.event.topic in group.topics]
+                    await self._deliver(group, wanted, recent[-1].offset)
+                elif rows := await self._database.all(t.READ, after=group.offset, limit=_BATCH):
+                    await self._deliver(group, await self._decode(group, rows), rows[-1][0])
+                if recent or rows:
                     group.worker.beat()
                     # A busy group must not keep requests waiting.
                     await asyncio.sleep(0)
@@ -246,8 +253,8 @@ class SqlEventLog:
             await asyncio.wait_for(group.wake.wait(), wait)
         group.worker.beat()
 
-    async def _deliver(self, group: Group, rows: Sequence[Row]) -> None:
-        last = rows[-1][0]
+    async def _decode(self, group: Group, rows: Sequence[Row]) -> list[Appended]:
+        """Those of the rows that concern the group; what can't be read is parked."""
         batch: list[Appended] = []
         for offset, at, topic, name, body in rows:
             if topic not in group.topics:
@@ -260,6 +267,10 @@ class SqlEventLog:
                 continue
             if event is not None:
                 batch.append(Appended(offset, at, event))
+        return batch
+
+    async def _deliver(self, group: Group, batch: Sequence[Appended], last: int) -> None:
+        """Hand over what concerns the group of the events up to the offset `last`."""
         if batch:
             try:
                 await self._handle(group, batch, lambda tx: self._save(tx, group, last))
@@ -360,9 +371,14 @@ class SqlEventLog:
         if retry_at is not None:
             group.retry_at = retry_at if group.retry_at is None else min(group.retry_at, retry_at)
 
+    def _is_due(self, retry_at: Millis) -> bool:
+        # A moment that lies further ahead than any wait is one from before the clock was set back.
+        return not 0 < retry_at - self._clock.now() <= _BACKOFF[-1]
+
     async def _retry(self, group: Group) -> None:
         """Handle again what is due, and look up when the next is."""
-        due = await self._database.all(t.DUE, group_name=group.name, now=self._clock.now())
+        now = self._clock.now()
+        due = await self._database.all(t.DUE, group_name=group.name, now=now, ahead=now + _BACKOFF[-1])
         for offset, at, name, body, attempts in due:
 
             def unpark(tx: Transaction, offset: int = offset) -> int:

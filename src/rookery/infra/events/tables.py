@@ -147,7 +147,10 @@ LIST_PARKED = Statement(
 )
 DUE = Statement(
     select(PARKED.c.offset, PARKED.c.at, PARKED.c.name, PARKED.c.body, PARKED.c.attempts)
-    .where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.retry_at <= bindparam("now"))
+    .where(
+        PARKED.c.group_name == bindparam("group_name"),
+        or_(PARKED.c.retry_at <= bindparam("now"), PARKED.c.retry_at > bindparam("ahead")),
+    )
     .order_by(PARKED.c.offset)
     .limit(100)
 )

@@ -19,7 +19,11 @@ import apsw
 import structlog
 
 from rookery.infra.sql.port import Reader, Row, Statement, Transaction, Value
+from rookery.infra.sql.sqlite_connect import APPLICATION_ID as APPLICATION_ID
+from rookery.infra.sql.sqlite_connect import BUSY_POLL, connect, pragma
+from rookery.infra.sql.sqlite_damage import DamageWatch, verify
 from rookery.infra.sql.sqlite_errors import (
+    Complaints,
     Translated,
     cannot_open,
     closed,
@@ -29,14 +33,11 @@ from rookery.infra.sql.sqlite_errors import (
     writer_died,
 )
 from rookery.infra.sql.sqlite_log import log_of, secure_log
-from rookery.infra.sql.sqlite_pages import load_checksums, reserve_checksums
+from rookery.infra.sql.sqlite_readers import read_for_long
 from rookery.infra.sql.sqlite_statements import Connection, LimitedReader, SavepointTransaction
 from rookery.infra.workers.port import ThreadWorker
 
 T = TypeVar("T")
-
-APPLICATION_ID = 0x526F6F6B
-"""'Rook', in the header of the file."""
 
 _MAX_BATCH = 512
 """Transactions that share an fsync at most; beyond it the first ones would wait too long."""
@@ -48,19 +49,12 @@ _WAL_LIMIT = 64_000
 """Pages in the WAL (256 MB) after which the writer waits for readers, so that it can begin the WAL anew; if they do not end
 within the time limit of scans, it waits again at twice the size."""
 
-_BUSY_POLL = 0.002
-"""Seconds between tries where SQLite does not wait by itself."""
-
 _FOREIGN_POLL = 0.008
 """Seconds between looks for commits of other processes: one PRAGMA, about a microsecond."""
 
 _RETRY_FIRST = 0.1
 _RETRY_LAST = 5.0
 """Seconds between tries to get the store back after an error of the disk, where no write asks for it meanwhile."""
-
-_MOST_FINDINGS = 20
-
-_DAMAGED = "damaged; `rookery check` tells more"
 
 _log: Any = structlog.get_logger("rookery.sql")
 
@@ -110,14 +104,14 @@ class SqliteDatabase:
         self._retry = _RETRY_FIRST
         self._checkpoint_after = 0.0
         self._trouble = ""
-        self._damage = ""
+        self._damage = DamageWatch(path)
         self._guard = Translated(self.note_damage)
+        self._complaints = Complaints()
         self._closed = False
         try:
-            load_checksums()
             self._writer = self._connect()
             self._reader = Connection(self._connect(read_only=True))
-            self._data_version = self._pragma(self._reader.raw, "data_version")
+            self._data_version = pragma(self._reader.raw, "data_version")
         except apsw.Error as error:
             raise cannot_open(path, error) from error
         self._open: set[_Job] = set()
@@ -139,9 +133,10 @@ class SqliteDatabase:
         self._closed = True
         if self._foreign_timer is not None:
             self._foreign_timer.cancel()
+        self._damage.stop()
         self._jobs.put(None)
         # The last batch's callbacks run before this returns: the thread posted them before it ended.
-        ended = await self.writer.stop(_BUSY_POLL if self.writer.stuck else self._busy_timeout + self._scan_limit)
+        ended = await self.writer.stop(BUSY_POLL if self.writer.stuck else self._busy_timeout + self._scan_limit)
         await asyncio.to_thread(self._scanners.shutdown)
         for job in list(self._open):
             # The writer has died with it in hand, or does not answer.
@@ -154,7 +149,7 @@ class SqliteDatabase:
             # Without waiting for other processes: what can't be copied now, they or the next start will copy.
             self._writer.set_busy_timeout(0)
             # Nor by a handle that is not trusted, nor with damage about: the log may hold what is lost elsewhere.
-            if not self._distrusted and not self._damage:
+            if not self._distrusted and not self._damage.state:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer.close(True)
 
@@ -293,7 +288,7 @@ class SqliteDatabase:
         raw.execute("RELEASE job")
 
     def _undo(self, error: BaseException) -> None:
-        _log.error("group commit failed", error=repr(error))
+        self._complaints.tell("group commit failed", error)
         with suppress(apsw.Error):
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
@@ -326,7 +321,7 @@ class SqliteDatabase:
             with suppress(apsw.Error):
                 self._writer.close(True)
             self._trouble = f"away since an error of the disk: {error}"
-            _log.warning("the store is still away", error=repr(error))
+            self._complaints.tell("the store is still away", error)
             raise error if isinstance(error, apsw.Error) else apsw.IOError(str(error)) from error
         self._distrusted = False
         self._trouble = ""
@@ -343,22 +338,19 @@ class SqliteDatabase:
                 frames, _ = asking.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
             finally:
                 asking.close()
-            secure_log(log_of(self._path), frames, self._pragma(raw, "page_size"), rewrite=rewrite)
+            if frames < 0:
+                raise apsw.IOError("the length of the log is not known")
+            secure_log(log_of(self._path), frames, pragma(raw, "page_size"), rewrite=rewrite)
         finally:
             raw.execute("ROLLBACK")
 
     def note_damage(self, error: BaseException) -> None:
         """The file is not what it was: from now on `health` says so, and the log is left as it is."""
-        if not self._damage:
-            self._damage = _DAMAGED
-            _log.error(
-                "the store is damaged: `rookery check` tells more, `rookery restore` brings a backup back",
-                file=str(self._path), error=repr(error),
-            )  # fmt: skip
+        self._damage.note(error)
 
     def health(self) -> dict[str, str]:
         """The store, and "ok" or what is wrong with it."""
-        return {"store": self._damage or self._trouble or "ok"}
+        return {"store": self._damage.state or self._trouble or "ok"}
 
     def _settle(self, batch: list[_Job]) -> None:
         """On the event loop: what callers wanted done after the commit, then the callers, in the order of the commits."""
@@ -433,6 +425,9 @@ class SqliteDatabase:
 
         SQLite's own waiting asks for a lock that readers pass on to each other; each new try finds it where it is needed.
         """
+        if read_for_long(self._path):
+            # A backup outlasts any waiting, and nothing would be written meanwhile.
+            return False
         deadline = time.monotonic() + self._scan_limit
         self._writer.set_busy_timeout(0)
         try:
@@ -443,7 +438,7 @@ class SqliteDatabase:
                     if time.monotonic() > deadline:
                         _log.warning("somebody reads on and on, and the log of the store grows")
                         return False
-                    time.sleep(_BUSY_POLL)
+                    time.sleep(BUSY_POLL)
                 else:
                     return True
         finally:
@@ -462,7 +457,7 @@ class SqliteDatabase:
             return
         self._foreign_timer = asyncio.get_running_loop().call_later(_FOREIGN_POLL, self._poll_foreign)
         try:
-            version = self._pragma(self._reader.raw, "data_version")
+            version = pragma(self._reader.raw, "data_version")
         except apsw.Error:
             return  # the store is away, as every read says; this look is repeated anyway
         if version != self._data_version:
@@ -510,66 +505,17 @@ class SqliteDatabase:
         """Everything that is wrong with the file's structure and its pages' checksums, in sentences; takes as long as reading
         it. Not for the event loop.
         """
-        try:
-            raw = self._connect(read_only=True)
-            try:
-                found = [str(row[0]) for row in raw.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})")]
-            finally:
-                raw.close()
-        except apsw.Error as error:
-            found = [f"reading it fails: {error}"]
-        return [] if found == ["ok"] else [f"{self._path}: {one}" for one in found]
+        return verify(self._path, lambda: False)
 
     def _connect(self, *, read_only: bool = False) -> apsw.Connection:
-        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        raw = apsw.Connection(str(self._path), flags=flags | apsw.SQLITE_OPEN_NOMUTEX, statementcachesize=512)
-        raw.set_busy_timeout(int(self._busy_timeout * 1000))
-        raw.wal_autocheckpoint(0)
-        raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        raw = connect(self._path, busy_timeout=self._busy_timeout, read_only=read_only)
         if not read_only:
-            self._prepare(raw)
-        raw.execute("PRAGMA temp_store=MEMORY")
-        raw.execute(f"PRAGMA cache_size=-{32_768 if read_only else 65_536}")
+            raw.set_wal_hook(self._note_pages)
         return raw
 
-    def _prepare(self, raw: apsw.Connection) -> None:
-        if raw.readonly("main"):
-            # SQLite opens what it may not write for reading, and says nothing.
-            raise apsw.ReadOnlyError("attempt to write a readonly database")
-        # In this order: another process that sets the file up at this moment puts its mark there before its first table.
-        empty = self._pragma(raw, "schema_version") == 0
-        mark = self._pragma(raw, "application_id")
-        if mark != APPLICATION_ID and not (mark == 0 and empty):
-            raise apsw.NotADBError("it belongs to another program")
-        if mark == 0:
-            reserve_checksums(raw)
-        self._use_wal(raw)
-        raw.execute("PRAGMA synchronous=FULL")
-        if mark == 0:
-            raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
-
-        def note_pages(_connection: apsw.Connection, _name: str, pages: int) -> int:
-            self._wal_pages = pages
-            return apsw.SQLITE_OK
-
-        raw.set_wal_hook(note_pages)
-
-    def _use_wal(self, raw: apsw.Connection) -> None:
-        deadline = time.monotonic() + self._busy_timeout
-        while True:
-            try:
-                raw.execute("PRAGMA journal_mode=WAL")
-            except apsw.BusyError:
-                # Here SQLite does not wait by itself, where another process sets the file up at this moment.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_BUSY_POLL)
-            else:
-                return
-
-    @staticmethod
-    def _pragma(raw: apsw.Connection, name: str) -> int:
-        return cast(int, raw.pragma(name))
+    def _note_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
 
 
 def _call(call: Callable[[], None]) -> None:

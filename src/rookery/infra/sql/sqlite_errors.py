@@ -1,5 +1,7 @@
 """What the SQLite driver's errors mean to those who use the store."""
 
+import errno
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -22,10 +24,27 @@ ENGINE_FAILED = (
 )
 """Errors after which SQLite may have rolled back the whole transaction, not only the statement."""
 
-_WRONG_BYTES = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS)
-"""Errors of reading that speak of a page whose checksum is wrong."""
+_QUIET = 5.0
+"""Seconds between lines of the log on the same complaint."""
 
 _log: Any = structlog.get_logger("rookery.sql")
+
+
+class Complaints:
+    """Logs what fails again and again: at once, and then every few seconds with how often. For one thread."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def tell(self, message: str, error: BaseException) -> None:
+        """Log it, or count it."""
+        at, times = self._told.get(message, (-_QUIET, 0))
+        now = time.monotonic()
+        if now - at < _QUIET:
+            self._told[message] = (at, times + 1)
+            return
+        _log.error(message, error=repr(error), times=times + 1)
+        self._told[message] = (now, 0)
 
 
 class Translated:
@@ -50,7 +69,9 @@ class Translated:
 def is_damage(error: BaseException) -> bool:
     """Whether what stands in the file is wrong, as against a disk that does not answer."""
     if isinstance(error, apsw.IOError):
-        return getattr(error, "extendedresult", 0) in _WRONG_BYTES
+        # A page whose checksum is wrong.
+        return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+    # SQLite calls a page that the disk can't read malformed, too.
     return isinstance(error, (apsw.CorruptError, apsw.NotADBError))
 
 
@@ -98,10 +119,15 @@ def writer_died() -> Unavailable:
 
 def cannot_open(path: Path, error: apsw.Error | OSError) -> RookeryError:
     """Why the file at `path` can't serve as the store."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = apsw.FullError(str(error))
     if isinstance(error, (apsw.FullError, apsw.BusyError)):
         return cast(RookeryError, _translate(error))
     if isinstance(error, apsw.NotADBError):
-        return Unavailable("{file} is not a database of Rookery", code="not_a_database", file=str(path))
+        return Unavailable(
+            "{file} is not a database of Rookery; if it was one, bring a backup back with `rookery restore`",
+            code="not_a_database", file=str(path),
+        )  # fmt: skip
     if is_damage(error):
         return Unavailable(
             "{file} is damaged ({reason}); bring a backup back with `rookery restore`",

@@ -75,8 +75,8 @@ def secure_log(log: Path, frames: int, page_size: int, *, rewrite: bool) -> None
     """Cut off what stands behind the first `frames` frames, through a handle of its own, and wait until the disk has it.
 
     What a failed fsync left there must never be taken for a commit: the kernel may show bytes that the disk lacks. `rewrite`
-    has the frames themselves written once more, for where nobody knows whether their fsync succeeded. The caller keeps all
-    others from writing. Raises OSError.
+    has the frames themselves written once more, for where nobody knows whether their fsync succeeded; without it a few bytes are,
+    since a disk that takes them is back. The caller keeps all others from writing. Raises OSError.
     """
     size = HEADER + frames * (FRAME_HEADER + page_size) if frames else 0
     try:
@@ -84,11 +84,11 @@ def secure_log(log: Path, frames: int, page_size: int, *, rewrite: bool) -> None
     except FileNotFoundError:
         return
     try:
-        if rewrite:
-            for at in range(0, size, _CHUNK):
-                os.pwrite(handle, os.pread(handle, min(_CHUNK, size - at), at), at)
-        if os.fstat(handle).st_size > size:
-            os.ftruncate(handle, size)
+        for at in range(0 if rewrite else max(0, size - FRAME_HEADER), size, _CHUNK):
+            os.pwrite(handle, os.pread(handle, min(_CHUNK, size - at), at), at)
+        if not size:
+            os.pwrite(handle, bytes(HEADER), 0)
+        os.ftruncate(handle, size)
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -6,23 +6,20 @@ mode readers and writers do not wait for each other. What the view costs is that
 grows. Memory is bounded by the pages of a step.
 """
 
-import fcntl
-import os
 from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import apsw
 
 from rookery.infra.sql.sqlite_checksums import CHECKSUM_BYTES, reserved_bytes, write_checksums
-from rookery.infra.sql.sqlite_errors import Translated, cannot_open
+from rookery.infra.sql.sqlite_errors import cannot_open
 from rookery.infra.sql.sqlite_pages import load_checksums
+from rookery.infra.sql.sqlite_readers import LongRead
 
 STEP_PAGES: Final = 256
 """Pages that are copied at once: 1 MiB of them, in about a millisecond."""
-
-READERS_LOCK: Final = "backup.lock"
-"""In the database's folder. Somebody who reads for long holds it, shared."""
 
 
 class Facts(NamedTuple):
@@ -123,11 +120,11 @@ class Snapshot:
     def __init__(self, path: Path, *, busy_timeout: float = 10.0) -> None:
         """Raises Unavailable where the database can't be read. A page with a wrong checksum is an error where it is read."""
         load_checksums()
-        self._lock = os.open(path.with_name(READERS_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._read = LongRead(path)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
             self._source = _connect(path, busy_timeout)
-            with Translated():
+            with _readable(path):
                 self._source.execute("BEGIN")
                 # The view begins with the first read.
                 self.facts = facts(self._source)
@@ -147,7 +144,7 @@ class Snapshot:
         sink = _Sink(f"rookery-sink-{id(self):x}")
         target = apsw.Connection("copy", vfs=sink.name)
         try:
-            with Translated():
+            with _readable(self._path):
                 # No journal, no locks, and few pages held back: what is copied is handed on at once.
                 for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=16"):
                     target.execute(f"PRAGMA {pragma}")
@@ -156,10 +153,10 @@ class Snapshot:
                         backup.step(STEP_PAGES)
                         if runs := self._sealed(sink.take()):
                             yield runs
-            if runs := self._sealed(sink.take()):
-                yield runs
-            if sink.size != self.size:
-                raise apsw.IOError(f"{sink.size} bytes were copied of {self.size}")
+                if runs := self._sealed(sink.take()):
+                    yield runs
+                if sink.size != self.size:
+                    raise apsw.IOError(f"{sink.size} bytes were copied of {self.size}")
         finally:
             target.close(True)
             sink.unregister()
@@ -176,9 +173,7 @@ class Snapshot:
         source: apsw.Connection | None = getattr(self, "_source", None)
         if source is not None:
             source.close(True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._read.end()
 
 
 def facts(source: apsw.Connection) -> Facts:
@@ -207,7 +202,7 @@ def examine(path: Path) -> tuple[Facts, Sequence[str]]:
     load_checksums()
     source = _connect(path, 1.0)
     try:
-        with Translated():
+        with _readable(path):
             found = [cast(str, line) for (line,) in source.execute("PRAGMA integrity_check(20)")]
             return facts(source), [] if found == ["ok"] else found
     finally:
@@ -215,7 +210,7 @@ def examine(path: Path) -> tuple[Facts, Sequence[str]]:
 
 
 def _connect(path: Path, busy_timeout: float) -> apsw.Connection:
-    try:
+    with _readable(path):
         # Not read-only: where no server runs, reading needs the shared memory that belongs to the log.
         source = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOMUTEX)
         source.set_busy_timeout(int(busy_timeout * 1000))
@@ -223,6 +218,13 @@ def _connect(path: Path, busy_timeout: float) -> apsw.Connection:
         source.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         source.execute("PRAGMA query_only=1")
         source.execute("PRAGMA temp_store=MEMORY")
+    return source
+
+
+@contextmanager
+def _readable(path: Path) -> Generator[None]:
+    """Turns the driver's errors into a sentence that names the file."""
+    try:
+        yield
     except apsw.Error as error:
         raise cannot_open(path, error) from error
-    return source

@@ -82,7 +82,11 @@ class IngestionService:
             mentions=importing.mentions_of(found, people),
             counted=public(new.visibility, author),
         )
-        return await self._show(await self._store.post(draft, self._ids.next, post_key), author_id)
+        posted = await self._store.post(draft, self._ids.next, post_key)
+        if key is None and new.quote_of is None:
+            # Nobody has seen it yet: it is what was written, and nothing was done with it.
+            return Tweet(msgspec.structs.replace(draft, id=posted), author)
+        return await self._show(posted, author_id)
 
     async def delete(self, author_id: int, tweet_id: int) -> None:
         await self._actor(author_id)
