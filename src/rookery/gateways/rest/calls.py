@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -166,11 +167,16 @@ class Call:
         """The Link header (RFC 8288) of a page: absolute paths, the other parameters of the query kept."""
         if of.next is None and of.prev is None:
             return {}
-        kept = {name: value for name, value in self.query.items() if name not in ("before", "after")}
-        target = f"{quote(self.path)}?{urlencode(kept)}&" if kept else f"{quote(self.path)}?"
+        target = _target(self.path, tuple(pair for pair in self.query.items() if pair[0] not in ("before", "after")))
         links: list[str] = []
         if of.next is not None:
             links.append(f'<{target}before={of.next}>; rel="next"')
         if of.prev is not None:
             links.append(f'<{target}after={of.prev}>; rel="prev"')
         return {"Link": ", ".join(links)}
+
+
+@lru_cache(maxsize=4096)
+def _target(path: str, kept: tuple[tuple[str, str], ...]) -> str:
+    """The beginning of a link to other pages of the same list, up to the cursor."""
+    return f"{quote(path)}?{urlencode(kept)}&" if kept else f"{quote(path)}?"

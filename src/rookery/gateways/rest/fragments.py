@@ -128,7 +128,10 @@ class Fragments:
         pieces = self._tweets.get(record.id)
         if pieces is not None and pieces[0] == record.version and by is None and not pieces[4]:
             # What nearly every line is, in as few steps as it takes.
-            parts += (pieces[1], self._author(tweet.author), pieces[3], _PLAIN_ENDS[kind][tweet.marks])
+            user = tweet.author
+            kept = self._authors.get(user.id)
+            by_line = kept[1] if kept is not None and kept[0] == user.version else self._author(user)
+            parts += (pieces[1], by_line, pieces[3], _PLAIN_ENDS[kind][tweet.marks])
             return
         self._write(parts, tweet, entry.id)
         parts += (_REASON, _PLAIN_REASONS[kind] if by is None else self._retweeted(kind, by), b"},")

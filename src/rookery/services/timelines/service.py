@@ -216,7 +216,6 @@ class TimelineService:
 
     async def _read(self, viewer: Viewer, page: Page, source: CachedSource | None) -> Slice[Item]:
         """The page, from `source` as far as it reaches and from the truth beyond."""
-        actors = actors_of(viewer).tobytes()
         if page.upwards and source is not None and page.after is not None and page.after < source.floor:
             source = None  # an upwards page would cross from the truth into the cache: the truth has all of it
         cursor = page.after if page.after is not None else MAX_ID if page.before is None else page.before
@@ -224,9 +223,9 @@ class TimelineService:
         looked = 0
         want = page.limit + 3  # one more than the page tells whether there is a next; most readers hide little
         while len(kept) <= page.limit:
-            found = await self._next(source, actors, cursor, want, upwards=page.upwards)
+            found = await self._next(source, viewer, cursor, want, upwards=page.upwards)
             if found.entry_ids:
-                kept += await self._judge(found, viewer, actors)
+                kept += await self._judge(found, viewer)
                 looked += len(found.entry_ids)
                 cursor = found.entry_ids[-1]
             elif source is not None and not page.upwards and source.floor > 0:
@@ -240,26 +239,26 @@ class TimelineService:
         return slice_of(kept, page, lambda item: item.entry.id)
 
     async def _next(
-        self, source: CachedSource | None, actors: bytes, cursor: int, want: int, *, upwards: bool
+        self, source: CachedSource | None, viewer: Viewer, cursor: int, want: int, *, upwards: bool
     ) -> Found:
         """The next candidates in the direction of the search, nearest first."""
         if source is not None:
             return source.above(cursor, want) if upwards else source.below(cursor, want)
         page = Page(want, after=cursor) if upwards else Page(want, before=cursor)
-        found = Found.unpack(await self._tweets.candidates(actors, page))
+        found = Found.unpack(await self._tweets.candidates(actors_of(viewer).tobytes(), page))
         return found if upwards else found.reverse()
 
-    async def _judge(self, found: Found, viewer: Viewer, actors: bytes) -> list[Item]:
+    async def _judge(self, found: Found, viewer: Viewer) -> list[Item]:
         """The candidates that the viewer may see, each tweet once, with the reason why it is there."""
         viewer_id = viewer.id
         shown = await self._tweets.show(found.entry_ids, found.tweet_ids, viewer_id, Place.HOME)
         entries = [entry for entry in shown if entry is not None]
         if retweets := [entry for entry in entries if entry.retweeter is not None]:
-            hidden = await self._repeated(retweets, viewer, actors)
+            hidden = await self._repeated(retweets, viewer)
             entries = [entry for entry in entries if entry.id not in hidden]
         return [Item(entry, reason(entry, viewer_id)) for entry in entries]
 
-    async def _repeated(self, retweets: Sequence[Entry], viewer: Viewer, actors: bytes) -> set[int]:
+    async def _repeated(self, retweets: Sequence[Entry], viewer: Viewer) -> set[int]:
         """Which of these the once rule hides: those with another eligible entry on the same tweet in the window before."""
         hidden: set[int] = set()
         others: list[tuple[int, int, int]] = []  # (the retweet judged, the older entry, the tweet)
@@ -269,6 +268,7 @@ class TimelineService:
             if tweet.id >= since and (author == viewer.id or author in viewer.following):
                 others.append((entry.id, tweet.id, tweet.id))
             if tweet.record.counts.retweets > 1:
+                actors = actors_of(viewer).tobytes()
                 older = Found.unpack(await self._tweets.retweets_of(tweet.id, actors, since - 1, entry.id))
                 others += [(entry.id, other, tweet.id) for other in older.entry_ids]
         if others:
