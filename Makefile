@@ -10,7 +10,7 @@ JOBS  ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format bench lock clean FORCE
+.PHONY: help run test faults lint format bench lock clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,15 @@ run: $(ENV)/run.stamp ## start a demo network on http://127.0.0.1:8000
 test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-tools || [ "$$CI" != true ]
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+# A setting that is given stays as it is: make faults ROOKERY_FAULTS_ROUNDS=1000.
+faults: export ROOKERY_FAULTS_ROUNDS ?= 100
+faults: export ROOKERY_FAULT_ROUNDS ?= 20
+faults: export ROOKERY_FAULT_JUMPS ?= 40
+faults: export ROOKERY_FAULTS_CONNECTIONS ?= 10000
+faults: $(ENV)/dev.stamp ## kill and break servers, for longer than make test does
+	@scripts/install-tools || [ "$$CI" != true ]
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal tests/faults $(ARGS)
 
 lint: $(ENV)/dev.stamp ## check style, types and the import rules
 	@$(BIN)/ruff check

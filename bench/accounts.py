@@ -36,6 +36,8 @@ class Account:
         """`load` is the load generator's CPU in seconds; `requests` were served with what the server used."""
         seconds = time.perf_counter() - self._at
         server, loop, whole = (after - before for after, before in zip(self._now(), self._before, strict=True))
+        # Looked at a moment later, and in whole ticks.
+        loop = min(loop, server)
         other = max(0.0, whole - server - load)
         micros = 1e6 * server / requests if requests else 0.0
         return Shares(load / seconds, server / seconds, loop / seconds, other / seconds, micros)

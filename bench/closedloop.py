@@ -68,13 +68,11 @@ def script(requests: Iterable[Request], path: Path) -> Path:
     return path
 
 
-def load(
-    process: Process, requests: Path, seconds: float, connections: int, *, refusals: bool = False, measured: bool = True
-) -> Measured:
+def load(process: Process, requests: Path, seconds: float, connections: int, *, measured: bool = True) -> Measured:
     """Play the file against the server for so long, over and over, from one thread.
 
-    One thread, as the server has one core to itself then. Raises Failed where a request failed: a rate of errors is no speed.
-    With `refusals`, answers that are no success are left out of the rate instead.
+    One thread, as the server has one core to itself then. What was answered with an error is left out of the rate, and told by
+    `latencies`. Raises Failed where that is the half of it, and where any request got no answer: a rate of errors is no speed.
     """
     if shutil.which("wrk") is None:
         raise Failed("wrk, the load generator, is not installed; scripts/install-tools installs it")
@@ -112,8 +110,8 @@ def load(
     figures = json.loads(line.removeprefix("figures "))
     shares = account.read(usage.ru_utime + usage.ru_stime, figures["requests"])
     found = msgspec.convert({**figures, "shares": shares}, Measured)
-    failed = {kind: count for kind, count in found.errors.items() if not (refusals and kind == "status")}
-    if any(failed.values()):
+    unanswered = sum(count for kind, count in found.errors.items() if kind != "status")
+    if unanswered or 2 * found.errors["status"] >= found.requests:
         raise Failed(f"requests failed: {found.errors} of {found.requests}")
     return found
 
@@ -121,7 +119,7 @@ def load(
 def warm_up(process: Process, requests: Path, plan: Plan, connections: int) -> None:
     """The load that comes before what is measured, if the plan has one."""
     if plan.warm_up:
-        load(process, requests, plan.warm_up, connections, refusals=True, measured=False)
+        load(process, requests, plan.warm_up, connections, measured=False)
 
 
 def rounds(process: Process, requests: Path, plan: Plan, connections: int | None = None) -> list[Measured]:
@@ -132,21 +130,25 @@ def rounds(process: Process, requests: Path, plan: Plan, connections: int | None
 
 
 def best_rate(process: Process, requests: Path, plan: Plan, connections: int | None = None) -> float:
-    """Requests a second that the server serves at most, found in one round; what an open loop's rate is a share of.
-
-    A server that refuses what is too much for it may do so here.
-    """
+    """Requests a second that the server serves at most, found in one round; what an open loop's rate is a share of."""
     connections = connections or plan.connections
     warm_up(process, requests, plan, connections)
-    rate = load(process, requests, max(plan.seconds / 2, 1), connections, refusals=True, measured=False).rate
+    rate = load(process, requests, max(plan.seconds / 2, 1), connections, measured=False).rate
     if not rate:
         raise Failed("not one request was served")
     return rate
 
 
 def latencies(measured: Sequence[Measured], note: str) -> list[Row]:
-    """Rows of latencies as the load generator saw them."""
+    """Rows of latencies as the load generator saw them; and of errors, where there were any."""
     return [
         Row("latency p50, closed loop", "ms", [m.p50 for m in measured], note=note),
         Row("latency p99, closed loop", "ms", [m.p99 for m in measured], note=note),
+        *refusals(measured),
     ]
+
+
+def refusals(measured: Sequence[Measured]) -> list[Row]:
+    """The row of what was answered with an error, where there was any; a server with as much to do as it can may refuse a few."""
+    shares = [100 * m.errors["status"] / max(1, m.requests) for m in measured]
+    return [Row("answered with an error", "%", shares, target=1, at_most=True)] if any(shares) else []

@@ -16,6 +16,7 @@ from bench.harness import Failed, Plan, say
 from bench.report import Result, Row
 from rookery.kernel.interest import Interest, InterestKind
 from rookery.kernel.pages import Page
+from rookery.services.timelines.service import GROUP as TIMELINES
 from rookery.services.tweets.contract import NewTweet
 from rookery.wiring import Network, open_network
 
@@ -45,8 +46,9 @@ async def _run(data: Data, plan: Plan, folder: Path, posters: list[Person]) -> R
             say(f"consumers: {way}, round {number + 1} of {plan.rounds}")
             async with open_network(settings) as network:
                 await _start(network, kept)
-                for person in data.active:
-                    await network.timelines.home(person.id, Page(1))
+                if TIMELINES in kept:
+                    for person in data.active:
+                        await network.timelines.home(person.id, Page(1))
                 if plan.warm_up:
                     await _post(network, posters, data.texts, min(1.0, plan.warm_up))
                 found[way].append(await _post(network, posters, data.texts, seconds))
@@ -98,10 +100,12 @@ async def _post(
 
     async def work() -> None:
         nonlocal count
-        while time.perf_counter() - began < seconds:
+        while True:
             content = f"{draw.choice(texts)[:120]} {count}"
             count += 1
             await network.ingestion.post(draw.choice(posters).id, NewTweet(content))
+            if time.perf_counter() - began >= seconds:
+                return
 
     await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
     until = time.perf_counter() + _PATIENCE

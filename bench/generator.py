@@ -40,6 +40,8 @@ class Stream(msgspec.Struct, frozen=True):
     connections: int = 64
     source: str = "127.0.0.1"
     """The address that they come from; any that begins with 127 will do."""
+    patience: float = ANSWER_SECONDS
+    """Seconds that a request waits for a connection; then it is never sent, as people go away."""
     probes_a_second: float = 50
     """At most so many tweets are looked for in newsfeeds, of requests that name a follower."""
 
@@ -63,8 +65,10 @@ class Track(msgspec.Struct):
     """
     latency: bytes
     """Seconds from the moment that was meant to the answer's last byte."""
+    waited: bytes
+    """Seconds of `latency` before it was sent: what the generator came too late, and the waiting for a connection."""
     status: bytes
-    """0: no answer, or the connection broke."""
+    """0: no answer, or the connection broke. -1: never sent, as no connection was free in time."""
     retry_after: int
     """Refusals (429, 503) that said when to come again."""
     probes: list[Watched]
@@ -94,6 +98,7 @@ class _Sender:
         self._waiting: deque[int] = deque()
         self.late = array("d", bytes(8 * self.total))
         self.latency = array("d", bytes(8 * self.total))
+        self.waited = array("d", bytes(8 * self.total))
         self.status = array("h", bytes(2 * self.total))
         self.retry_after = 0
         self.open = self.total
@@ -115,11 +120,12 @@ class _Sender:
             self._next += 1
             self.late[number] = now - start - number * self._interval
             if self._idle:
-                self._send(self._idle.pop(), number)
+                self._send(self._idle.pop(), number, now - start)
             else:
                 self._waiting.append(number)
 
-    def _send(self, connection: Connection, number: int) -> None:
+    def _send(self, connection: Connection, number: int, now: float) -> None:
+        self.waited[number] = now - number * self._interval
         connection.send(number, self._requests[number % len(self._requests)].data)
 
     def answered(
@@ -133,16 +139,23 @@ class _Sender:
             self.retry_after += 1
         if status == 201 and (follower := self._requests[number % len(self._requests)].follower):
             self.probes.begin(answer, follower, at)
-        if self._waiting:
-            self._send(connection, self._waiting.popleft())
-        else:
-            self._idle.append(connection)
+        while self._waiting:
+            number = self._waiting.popleft()
+            if at - start - number * self._interval <= self.stream.patience:
+                self._send(connection, number, at - start)
+                return
+            self.status[number] = -1
+            self.open -= 1
+        self._idle.append(connection)
 
     def track(self) -> Track:
+        for number in self._waiting:
+            self.status[number] = -1
         return Track(
             self.stream.name,
             self.late.tobytes(),
             self.latency.tobytes(),
+            self.waited.tobytes(),
             self.status.tobytes(),
             self.retry_after,
             [*self.probes.found, *self.probes.missed()],

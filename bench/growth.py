@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import client, harness
 from bench.accounts import middle
-from bench.closedloop import Measured, Request, load, rounds, script, warm_up
+from bench.closedloop import Measured, Request, load, refusals, rounds, script, warm_up
 from bench.data import Data, Person
 from bench.harness import Plan, Process, say
 from bench.home import PATH, REQUESTS
@@ -51,6 +51,7 @@ def run(data: Data, plan: Plan) -> Result:
                 target=_RATIO,
                 at_most=True,
             ),
+            *refusals(measured),
             Row(f"{at}: start until it answers", "s", [started]),
             Row(
                 f"{at}: making it, files and imports",
@@ -105,6 +106,7 @@ def _famous(data: Data, network: Prepared, plan: Plan) -> list[Row]:
             at = f"{count:,} followers"
             rows += [
                 Row(f"famous post, {at}", "1/s", [m.rate for m in measured], shares=shares),
+                *refusals(measured),
                 Row(f"famous post, {at}: latency p50", "ms", [m.p50 for m in measured], note="closed loop"),
                 Row(
                     f"famous post, {at}: CPU, against {counts[0]:,}",

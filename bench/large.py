@@ -4,6 +4,8 @@ import asyncio
 import random
 import time
 
+import msgspec
+
 from bench import client, harness, machine
 from bench.accounts import Shares, middle
 from bench.closedloop import Measured, Request, latencies, rounds, script
@@ -121,8 +123,8 @@ def _cold_latencies(cold: _Cold) -> list[Row]:
 
 
 def _loaded(what: str, measured: list[Measured]) -> list[Row]:
-    note = f"{what}, at the full rate"
+    rows = latencies(measured, "at the full rate")
     return [
         Row(what, "1/s", [m.rate for m in measured], shares=middle([m.shares for m in measured])),
-        *latencies(measured, note),
+        *(msgspec.structs.replace(row, what=f"{what}: {row.what}") for row in rows),
     ]

@@ -23,7 +23,7 @@ from bench.report import Row
 Array = NDArray[np.float64]
 
 _SPARE = 60
-LATE = 5.0
+LATE = 1.0
 """Milliseconds: where a hundredth of the requests was sent later than so, the generator had too little of the processors."""
 
 
@@ -38,6 +38,8 @@ class Seen(msgspec.Struct, frozen=True):
     status: NDArray[np.int16]
     late: Array
     """ms by which the generator came too late; a part of the latency."""
+    waited: Array
+    """ms until it was sent, with the waiting for a connection; a part of the latency."""
     retry_after: int
     """Refusals that said when to come again."""
     lags: Array
@@ -51,12 +53,16 @@ class Seen(msgspec.Struct, frozen=True):
         return (self.status >= 200) & (self.status < 300)
 
     def share(self, *statuses: int) -> float:
-        """Per cent of the requests that got one of these; 0 stands for no answer."""
+        """Per cent of the requests that got one of these; 0 stands for no answer, -1 for those that were never sent."""
         return 100 * float(np.isin(self.status, statuses).mean())
 
     def percentile(self, percent: float, where: NDArray[np.bool_] | None = None) -> float:
         """Latency in ms that so many per cent of the requests served (or `where`) do not exceed; inf where there are none."""
         return percentile(self.latency[self.good if where is None else where], percent)
+
+    def answer_percentile(self, percent: float, where: NDArray[np.bool_]) -> float:
+        """As `percentile`, of the ms from the moment at which a request was really sent."""
+        return percentile((self.latency - self.waited)[where], percent)
 
     def within(self, start: float, end: float) -> NDArray[np.bool_]:
         """Which were to be sent between these seconds and served."""
@@ -149,6 +155,7 @@ def _played(outcome: generator.Outcome, streams: Sequence[Stream], shares: Share
             1000 * np.frombuffer(track.latency, np.float64),
             np.frombuffer(track.status, np.int16),
             1000 * np.frombuffer(track.late, np.float64),
+            1000 * np.frombuffer(track.waited, np.float64),
             track.retry_after,
             np.where(lags < 0, np.inf, 1000 * lags),
             1000 * np.array([probe.read for probe in track.probes], np.float64),

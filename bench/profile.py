@@ -19,7 +19,7 @@ from bench import harness
 from bench.harness import Failed, say
 
 _RATE = 100
-_FORM = ("--format", "raw", "--nonblocking", "--output")
+_FORM = ("--format", "raw", "--output")
 _SHOWN = 40
 _SPARE = 60
 

@@ -13,7 +13,8 @@ import msgspec
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _ID = re.compile(rb'"id": ?"([0-9]+)"')
-_MOST = 1 << 20
+_MOST = 1 << 16
+"""Bytes that are read at once: more would have the allocator map memory for each answer."""
 _READ = select.EPOLLIN | select.EPOLLRDHUP
 
 _PROBE_CONNECTIONS = 8

@@ -93,7 +93,9 @@ def count_python(countdown: Countdown) -> None:
     """Count what Python changes in folders, too; it is told of that beforehand."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        made = event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT and isinstance(args[0], (str, Path))
+        made = (
+            event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT and isinstance(args[0], (str, Path))
+        )
         if (made or event in _CHANGES) and countdown.strikes():
             die()
 

@@ -322,8 +322,9 @@ class Network:
         beside = Plan("posting", "issue", 20 * plan.number, "")
         made, _ = await asyncio.gather(self.rookery("backup", place, "--verify"), self._use(played, beside))
         listed = await self.rookery("backup", place, "--list")
-        if len(listed) != 1 + (first == 0):
-            played.wrong.append(f"a killed backup and a good one are listed as {listed}")
+        whole = [one["id"] for one in listed if one["state"] == "whole"]
+        if len(whole) != 1 + (first == 0) or whole[0] != made["id"]:
+            played.wrong.append(f"beside a backup that ended with {first}, {made['id']} was made; listed are {listed}")
         torn, _ = await self.command("restore", place, "--data", data, order=plan.order)
         if torn == -9:
             code, out = await self.command("restore", place, "--backup", made["id"], "--data", data)

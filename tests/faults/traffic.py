@@ -125,10 +125,7 @@ class Traffic:
             self._client.request(request.method, request.path, json=request.body, headers=headers)
         )
         if self._kills("issue", number):
-            # First it goes on its way, and so do those that were issued at the same moment.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
-            self._kill()
+            await self._strike()
         try:
             answer = await task
         except httpx.ConnectError:
@@ -142,8 +139,14 @@ class Traffic:
         self.answered += 1
         outcome = self._judge(request, answer)
         if self._kills("answer", self.answered):
-            self._kill()
+            await self._strike()
         return outcome
+
+    async def _strike(self) -> None:
+        """Kill, once what was issued at the same moment is on its way."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._kill()
 
     def _judge(self, request: Request, answer: httpx.Response) -> Outcome:
         status = answer.status_code

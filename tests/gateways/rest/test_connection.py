@@ -67,8 +67,9 @@ class Server:
         if path != "/chunked":
             headers.append((b"content-length", str(len(answer)).encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        half = len(answer) // 2
-        await send({"type": "http.response.body", "body": answer[:half], "more_body": True})
+        half = 0 if path.startswith("/big/") else len(answer) // 2
+        if half:
+            await send({"type": "http.response.body", "body": answer[:half], "more_body": True})
         await send({"type": "http.response.body", "body": answer[half:]})
 
 
@@ -401,13 +402,14 @@ async def test_a_slow_answer_is_no_fault_of_the_client(start, connect):
 
 
 async def test_a_pause_of_the_server_is_no_fault_of_the_client(start, connect):
-    server = await start(head_seconds=1.5)
+    server = await start(head_seconds=2.5)
     peer = await connect(server)
     peer.send(b"GET /a HTTP/1.1\r\n")
     await until(lambda: server.connections.numbers()["head"] == 1)
-    time.sleep(2)  # noqa: ASYNC251 - the pause
-    looked = server.connections.now
-    await until(lambda: server.connections.now > looked + 1)
+    paused = server.connections.now
+    time.sleep(3)  # noqa: ASYNC251 - the pause
+    # Each is looked at once a second.
+    await until(lambda: server.connections.now > paused + 4.2)
     peer.send(b"Host: a\r\n\r\n")
     assert (await peer.told())["path"] == "/a"
 
@@ -422,6 +424,30 @@ async def test_a_peer_that_never_takes_its_answer_is_cut_off(start):
         await loop.sock_sendall(peer, b"GET /big/20000000 HTTP/1.1\r\nHost: a\r\n\r\n")
         await until(lambda: server.connections.ended["answer"] == 1)
     await until(lambda: len(server.connections) == 0)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_no_other_request_is_begun_for_a_peer_that_has_yet_to_take_an_answer(start, at_once):
+    server = await start()
+    loop = asyncio.get_running_loop()
+    size = 20_000_000
+    request = b"GET /big/%d HTTP/1.1\r\nHost: a\r\n\r\n" % size
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        peer.setblocking(False)
+        await loop.sock_connect(peer, ("127.0.0.1", server.port))
+        await loop.sock_sendall(peer, request * 2 if at_once else request)
+        await until(lambda: bool(server.asked))
+        if not at_once:
+            await loop.sock_sendall(peer, request)
+        seen = server.connections.now
+        await until(lambda: server.connections.now > seen + 0.3)
+        assert len(server.asked) == 1
+        taken = 0
+        async with asyncio.timeout(PATIENCE):
+            while taken < 2 * size:
+                taken += len(await loop.sock_recv(peer, 1 << 20))
+        assert len(server.asked) == 2
 
 
 # --- how many there may be

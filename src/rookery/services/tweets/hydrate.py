@@ -9,8 +9,8 @@ from rookery.infra.cache.port import Cache
 from rookery.kernel.visibility import Place, Viewer, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets.contract import Entry, Tweet, TweetRecord
-from rookery.services.tweets.marks import Marks
 from rookery.services.tweets.records import RetweetRecord, Stored
+from rookery.services.tweets.remembered import Marks
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users.contract import User, Users
 

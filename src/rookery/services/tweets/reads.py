@@ -19,6 +19,7 @@ from rookery.services.tweets.contract import (
     Entry,
     Favorited,
     Imported,
+    Posted,
     Recounted,
     Retweeted,
     Thread,
@@ -30,9 +31,9 @@ from rookery.services.tweets.contract import (
     Unretweeted,
 )
 from rookery.services.tweets.hydrate import Hydrator
-from rookery.services.tweets.marks import Marks
 from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
+from rookery.services.tweets.remembered import Marks, Newest
 from rookery.services.tweets.store import Change, Listing, TweetStore, not_found
 from rookery.services.users.contract import User, Users
 
@@ -51,6 +52,7 @@ class ReadService:
         self._cache = cache
         self._clock = clock
         self._marks = Marks(store)
+        self._newest = Newest(store)
         self._hydrator = Hydrator(store, self._marks, users, graph, cache)
         self._writes: OrderedDict[int, int] = OrderedDict()
         self.records = self._hydrator.records
@@ -99,8 +101,9 @@ class ReadService:
                 return entries
             return [None if entry is not None and _answers_another(entry) else entry for entry in entries]
 
-        listing = Listing.MEDIA if media else Listing.ENTRIES
-        return await fill(page, lambda step: self._store.rows(listing, user_id, step), show)
+        if media:
+            return await fill(page, lambda step: self._store.rows(Listing.MEDIA, user_id, step), show)
+        return await fill(page, lambda step: self._newest.rows(user_id, step), show)
 
     async def replies(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
         """A tombstone's replies can be read like its thread."""
@@ -215,6 +218,7 @@ class ReadService:
             self._marks.forget((change.marked,))
         if change.wrote is not None:
             user_id, offset = change.wrote
+            self._newest.forget((user_id,))
             self._writes[user_id] = offset
             self._writes.move_to_end(user_id)
             if len(self._writes) > _WRITERS:
@@ -231,9 +235,15 @@ class ReadService:
                 case Unretweeted():
                     self._cache.invalidate(event.retweet_id, UNDONE)
                     self._marks.forget((event.user_id,))
-                case Retweeted() | Favorited() | Unfavorited():
+                case Posted():
+                    self._newest.forget((event.author_id,))
+                case Retweeted():
+                    self._newest.forget((event.user_id,))
+                    self._marks.forget((event.user_id,))
+                case Favorited() | Unfavorited():
                     self._marks.forget((event.user_id,))
                 case Imported():
+                    self._newest.forget(event.actor_ids)
                     if event.entry_ids != event.tweet_ids:
                         self._marks.forget(event.actor_ids)
                 case Recounted():
