@@ -81,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     login_attempts_address: int = 50
     """Failed log-ins from one network address within 15 minutes."""
 
-    hot_tweets_min: int = 50_000
+    hot_tweets_min: int = 100_000
     """Tweets that the cache of the hottest may hold whatever the day's number; beyond it, 20% of the last day's tweets."""
     hot_tweets_mib: int = 256
     """MiB that this cache may take."""

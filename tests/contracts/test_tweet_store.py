@@ -82,7 +82,8 @@ async def test_a_change_that_is_none_tells_nobody(store: TweetStore, ids: IdGene
             await call
     with pytest.raises(NotFound):
         await store.mark(Mark.FAVORITE, 2, 999, ids.next, NEW_YEAR)
-    assert (await log.head(), changes) == (head, [])
+    # Of a bookmark nobody learns but its owner.
+    assert (await log.head(), changes) == (head, [Change(marked=2)])
 
 
 async def test_what_was_deleted_in_the_meantime_is_neither_answered_nor_quoted_nor_favorited(

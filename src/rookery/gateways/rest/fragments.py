@@ -1,8 +1,8 @@
 """Tweets as JSON, joined from ready pieces.
 
-A tweet's JSON is kept cut in pieces, where something stands that has a life of its own: the author, the quoted tweet, what the
-viewer did with it. So a rename or a new count makes one piece anew, and a page is a join of bytes. The pieces come from
-`shapes.Tweet`, encoded once for each version of a tweet; what is not in the shape is not in an answer.
+A tweet's JSON is kept cut in pieces, where something stands that differs from look to look: the quoted tweet, what the viewer did
+with it. So a page is a join of bytes. The pieces come from `shapes.Tweet`, encoded once for each version of a tweet and of its
+author: what is not in the shape is not in an answer, and a rename or a new count shows at once.
 """
 
 from collections import OrderedDict
@@ -46,15 +46,14 @@ _PLAIN_ENDS: Final = {
 
 
 class _Pieces(NamedTuple):
-    """The JSON of a tweet, without the author, the quoted tweet and the viewer's marks, which stand between these."""
+    """The JSON of a tweet and its author, without the quoted tweet and the viewer's marks."""
 
     version: int
-    item: bytes
-    """The beginning of a timeline's item that is this tweet, up to the author."""
-    head: bytes
-    """The beginning of the tweet, up to the author."""
-    body: bytes
-    """From there to the quoted tweet, or to the viewer's marks where it quotes nothing."""
+    author_version: int
+    line: bytes
+    """The beginning of a timeline's item that is this tweet: up to the viewer's marks, or to the quoted tweet."""
+    start: int
+    """Where in `line` the tweet itself begins."""
     tail: bytes
     """From the quoted tweet to the viewer's marks; empty where it quotes nothing."""
 
@@ -78,7 +77,7 @@ class _Kept(Generic[T]):
 class Fragments:
     """Writes answers that hold tweets."""
 
-    def __init__(self, *, tweets: int = 50_000, authors: int = 50_000) -> None:
+    def __init__(self, *, tweets: int = 100_000, authors: int = 10_000) -> None:
         """Keeps the pieces of up to so many `tweets` (about 1 KB each) and `authors` (about 300 B each)."""
         self._tweets: _Kept[_Pieces] = _Kept(tweets)
         self._authors: _Kept[tuple[int, bytes]] = _Kept(authors)
@@ -124,37 +123,34 @@ class Fragments:
 
     def _line(self, parts: list[bytes], entry: Entry, kind: ReasonKind) -> None:
         tweet, by = entry.tweet, entry.retweeter
-        record = tweet.record
-        pieces = self._tweets.get(record.id)
-        if pieces is not None and pieces[0] == record.version and by is None and not pieces[4]:
-            # What nearly every line is, in as few steps as it takes.
-            user = tweet.author
-            kept = self._authors.get(user.id)
-            by_line = kept[1] if kept is not None and kept[0] == user.version else self._author(user)
-            parts += (pieces[1], by_line, pieces[3], _PLAIN_ENDS[kind][tweet.marks])
+        pieces = self._pieces(tweet)
+        if by is None and not pieces.tail:
+            # What nearly every line is.
+            parts.append(pieces.line)
+            parts.append(_PLAIN_ENDS[kind][tweet.marks])
             return
-        self._write(parts, tweet, entry.id)
+        parts.append(b'{"id":"%d","tweet":' % entry.id)
+        self._write(parts, tweet)
         parts += (_REASON, _PLAIN_REASONS[kind] if by is None else self._retweeted(kind, by), b"},")
 
-    def _write(self, parts: list[bytes], tweet: Tweet, item: int = 0) -> None:
-        """Add a tweet's JSON; with an `item` id that of a timeline's item, open at its end."""
-        record = tweet.record
+    def _write(self, parts: list[bytes], tweet: Tweet) -> None:
+        """Add a tweet's JSON."""
+        pieces = self._pieces(tweet)
+        parts.append(pieces.line[pieces.start :])
+        if pieces.tail:
+            if tweet.quoted is None:
+                parts.append(b"null")
+            else:
+                self._write(parts, tweet.quoted)
+            parts.append(pieces.tail)
+        parts.append(_VIEWER[tweet.marks])
+
+    def _pieces(self, tweet: Tweet) -> _Pieces:
+        record, user = tweet.record, tweet.author
         pieces = self._tweets.get(record.id)
-        if pieces is None or pieces.version != record.version:
-            pieces = self._tweets.put(record.id, _cut(record))
-        _, head, bare, body, tail = pieces
-        if item != record.id:
-            head = b'{"id":"%d","tweet":%b' % (item, bare) if item else bare
-        quoted = tweet.quoted
-        if not tail:
-            parts += (head, self._author(tweet.author), body, _VIEWER[tweet.marks])
-            return
-        parts += (head, self._author(tweet.author), body)
-        if quoted is None:
-            parts.append(b"null")
-        else:
-            self._write(parts, quoted)
-        parts += (tail, _VIEWER[tweet.marks])
+        if pieces is None or pieces.version != record.version or pieces.author_version != user.version:
+            pieces = self._tweets.put(record.id, _cut(record, user))
+        return pieces
 
     def _author(self, user: User) -> bytes:
         kept = self._authors.get(user.id)
@@ -180,13 +176,13 @@ def _page(parts: list[bytes], of: Slice[Any]) -> bytes:
     )
 
 
-def _cut(record: TweetRecord) -> _Pieces:
+def _cut(record: TweetRecord, user: User) -> _Pieces:
     counts = record.counts
     whole = encode(
         shapes.Tweet(
             id=str(record.id),
             type=record.type.value,
-            author=_HOLE,
+            author=author(user),
             content=record.content,
             lang=record.lang,
             visibility=record.visibility.value,
@@ -204,5 +200,6 @@ def _cut(record: TweetRecord) -> _Pieces:
         )
     )
     # The last piece is the brace that closes the tweet; it stands with the marks.
-    head, body, *rest, _ = whole.split(_CUT)
-    return _Pieces(record.version, b'{"id":"%d","tweet":%b' % (record.id, head), head, body, rest[0] if rest else b"")
+    head, *rest, _ = whole.split(_CUT)
+    item = b'{"id":"%d","tweet":' % record.id
+    return _Pieces(record.version, user.version, item + head, len(item), rest[0] if rest else b"")
