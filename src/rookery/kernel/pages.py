@@ -6,6 +6,7 @@ that a client that walks upwards misses nothing.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -49,6 +50,7 @@ class Slice(msgspec.Struct, Generic[T], frozen=True):
         return Slice(change(self.items), self.next, self.prev)
 
 
+@lru_cache(maxsize=512)
 def parse_page(limit: str | None, before: str | None, after: str | None) -> Page:
     """The page that a client's query asks for. Raises Invalid, naming the field, for what is no page."""
     return (

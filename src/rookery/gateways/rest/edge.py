@@ -128,20 +128,17 @@ class Edge:
 
 def _complete(given: Sequence[Header], cors: Sequence[Header], trace: Trace) -> list[Header]:
     """The headers of an answer: its own, what every answer carries, and the defaults that it does not set itself."""
-    defaults = _ALWAYS
-    if not _DEFAULT_NAMES.isdisjoint(names := {name.lower() for name, _ in given}):
-        defaults = (*_SAFE, *(one for one in _DEFAULTS if one[0] not in names))
+    names = {name.lower() for name, _ in given}
+    defaults = _ALWAYS if _DEFAULT_NAMES.isdisjoint(names) else (*_SAFE, *(d for d in _DEFAULTS if d[0] not in names))
     return [*given, *defaults, *cors, (b"x-request-id", trace.request_id.encode())]
 
 
 async def _send(send: Send, answer: Answer, cors: Sequence[Header], trace: Trace) -> None:
     body = answer.body
-    headers: list[Header] = []
+    own = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     if body:
         kind = answer.media_type
-        headers.append(_JSON if kind is JSON else (b"content-type", kind.encode()))
-        headers.append((b"content-length", b"%d" % len(body)))
-    for name, value in answer.headers.items():
-        headers.append((name.lower().encode(), value.encode("latin-1")))
-    await send({"type": "http.response.start", "status": answer.status, "headers": _complete(headers, cors, trace)})
+        own.append(_JSON if kind is JSON else (b"content-type", kind.encode()))
+        own.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": _complete(own, cors, trace)})
     await send({"type": "http.response.body", "body": body})

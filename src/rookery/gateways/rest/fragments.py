@@ -6,6 +6,7 @@ author: what is not in the shape is not in an answer, and a rename or a new coun
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -37,12 +38,11 @@ _VIEWER: Final = tuple(
     for marks in range(8)
 )
 _REASON: Final = b',"reason":'
-_PLAIN_REASONS: Final = {kind: encode(shapes.Reason(kind.value)) for kind in (ReasonKind.FOLLOW, ReasonKind.OWN)}
-_PLAIN_ENDS: Final = {
-    kind: tuple(b"%b%b%b}," % (viewer, _REASON, reason) for viewer in _VIEWER)
-    for kind, reason in _PLAIN_REASONS.items()
-}
-"""The end of a line of a timeline: by its reason, and by the viewer's marks."""
+_FOLLOW, _OWN = (encode(shapes.Reason(kind.value)) for kind in (ReasonKind.FOLLOW, ReasonKind.OWN))
+# The ends of plain lines, by the viewer's marks.
+_FOLLOW_ENDS, _OWN_ENDS = (
+    tuple(b"%b%b%b}," % (viewer, _REASON, reason) for viewer in _VIEWER) for reason in (_FOLLOW, _OWN)
+)
 
 
 class _Pieces(NamedTuple):
@@ -107,31 +107,34 @@ class Fragments:
 
     def home(self, of: Slice[Item]) -> bytes:
         """A page of a home timeline, as `shapes.Timeline`."""
-        parts: list[bytes] = []
-        for item in of.items:
-            self._line(parts, item.entry, item.reason.kind)
-        return _page(parts, of)
+        return _page(self._lines([item.entry for item in of.items], [item.reason.kind for item in of.items]), of)
 
     def profile(self, of: Slice[Entry]) -> bytes:
         """A page of a user timeline, as `shapes.Timeline`: `own` for what its owner wrote, `retweet` for the rest."""
-        parts: list[bytes] = []
-        for entry in of.items:
-            self._line(parts, entry, ReasonKind.OWN if entry.retweeter is None else ReasonKind.RETWEET)
-        return _page(parts, of)
+        own, retweet = ReasonKind.OWN, ReasonKind.RETWEET
+        return _page(self._lines(of.items, [own if one.retweeter is None else retweet for one in of.items]), of)
 
     # --- pieces
 
-    def _line(self, parts: list[bytes], entry: Entry, kind: ReasonKind) -> None:
-        tweet, by = entry.tweet, entry.retweeter
-        pieces = self._pieces(tweet)
-        if by is None and not pieces.tail:
-            # What nearly every line is.
-            parts.append(pieces.line)
-            parts.append(_PLAIN_ENDS[kind][tweet.marks])
-            return
-        parts.append(b'{"id":"%d","tweet":' % entry.id)
-        self._write(parts, tweet)
-        parts += (_REASON, _PLAIN_REASONS[kind] if by is None else self._retweeted(kind, by), b"},")
+    def _lines(self, entries: Sequence[Entry], kinds: Sequence[ReasonKind]) -> list[bytes]:
+        parts: list[bytes] = []
+        follow, own = ReasonKind.FOLLOW, ReasonKind.OWN
+        for entry, kind in zip(entries, kinds, strict=True):
+            tweet, by = entry.tweet, entry.retweeter
+            record, user = tweet.record, tweet.author
+            pieces = self._tweets.get(record.id)
+            if pieces is None or pieces[0] != record.version or pieces[1] != user.version:
+                pieces = self._tweets.put(record.id, _cut(record, user))
+            if by is None and not pieces[4]:
+                # What nearly every line is.
+                parts.append(pieces[2])
+                parts.append((_FOLLOW_ENDS if kind is follow else _OWN_ENDS)[tweet.marks])
+                continue
+            parts.append(b'{"id":"%d","tweet":' % entry.id)
+            self._write(parts, tweet)
+            reason = (_OWN if kind is own else _FOLLOW) if by is None else self._retweeted(kind, by)
+            parts += (_REASON, reason, b"},")
+        return parts
 
     def _write(self, parts: list[bytes], tweet: Tweet) -> None:
         """Add a tweet's JSON."""

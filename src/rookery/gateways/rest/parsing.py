@@ -22,7 +22,7 @@ _SHORT: Final = 32
 _PATH: Final = re.compile(r" - at `\$?\.?(.*)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(.*?)`")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*?)`")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_BEARER: Final = re.compile(r"\s*bearer \s*([A-Za-z0-9._~+/-]+=*)\s*", re.IGNORECASE | re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _APP_LENGTH: Final = 50
@@ -150,11 +150,10 @@ def bearer(header: str | None) -> str | None:
     """The token of an Authorization header; None where there is no header. Raises Unauthorized for any other content."""
     if header is None:
         return None
-    scheme, _, token = header.strip().partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
+    found = _BEARER.fullmatch(header)
+    if found is None:
         raise Unauthorized("the Authorization header is not `Bearer TOKEN`", code="invalid_token")
-    return token
+    return found[1]
 
 
 def idempotency_key(header: str | None) -> str | None:

@@ -43,18 +43,25 @@ class CachedSource:
         """Up to `count` candidates with floor <= id < cursor, newest first. Complete where there are no more anywhere."""
         ids: list[int] = []
         tweets: list[int] = []
+        enough = 0  # what is older than this is not needed any more
+        merged = False
         for part in self._parts:
             entries = part.entry_ids
             end = len(entries)
-            if end and entries[-1] >= cursor:
+            if not end or entries[end - 1] < enough:
+                continue
+            if entries[end - 1] >= cursor:
                 end = int(entries.searchsorted(cursor))
             start = max(0, end - count)
             if start < end and entries[start] < self.floor:
                 start = int(entries.searchsorted(self.floor))
             if start < end:
+                merged = merged or bool(ids)
                 ids += entries[start:end].tolist()
                 tweets += part.tweet_ids[start:end].tolist()
-        if len(self._parts) > 1:
+                if end - start == count:
+                    enough = max(enough, ids[-count])
+        if merged:
             ids, tweets = _in_order(ids, tweets)
         more = len(ids) >= count
         return Found(ids[: -count - 1 : -1], tweets[: -count - 1 : -1], not more and self.floor == 0)

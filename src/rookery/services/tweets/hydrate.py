@@ -17,8 +17,7 @@ from rookery.services.users.contract import User, Users
 _NO_MARKS: Mapping[int, int] = {}
 _NO_RECORDS: Mapping[int, TweetRecord] = {}
 
-Line = tuple[TweetRecord, int | None]
-"""A tweet, and who is answered for beside its author: the one who retweeted or favorited it."""
+_NO_ACTORS: Mapping[int, int] = {}
 
 
 class Hydrator:
@@ -43,33 +42,40 @@ class Hydrator:
 
         With `actor_id` they are shown as that person's favorites: hidden, too, where a retweet by the same person would be.
         """
-        records = await self.records(tweet_ids)
-        lines = [None if (record := records.get(id)) is None else (record, actor_id) for id in tweet_ids]
-        return [
-            None if entry is None else entry.tweet for entry in await self._entries(tweet_ids, lines, viewer_id, place)
-        ]
+        found = await self.records(tweet_ids)
+        actors = _NO_ACTORS if actor_id is None else dict.fromkeys(tweet_ids, actor_id)
+        entries = await self._entries(tweet_ids, [found.get(id) for id in tweet_ids], actors, viewer_id, place)
+        return [None if entry is None else entry.tweet for entry in entries]
 
     async def entries(
         self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
     ) -> list[Entry | None]:
         """As `contract.TweetReads.show`."""
         if entry_ids == tweet_ids:
-            records = await self._cache.get_many(tweet_ids, self._store.load)
-            lines = [(record, None) if isinstance(record := records.get(id), TweetRecord) else None for id in tweet_ids]
-        else:
-            stored = await self._cache.get_many(list(dict.fromkeys((*tweet_ids, *entry_ids))), self._store.load)
-            lines = [_line(stored, entry, tweet) for entry, tweet in zip(entry_ids, tweet_ids, strict=True)]
-        return await self._entries(entry_ids, lines, viewer_id, place)
+            stored = await self._cache.get_many(tweet_ids, self._store.load)
+            records = [record if isinstance(record := stored.get(id), TweetRecord) else None for id in tweet_ids]
+            return await self._entries(entry_ids, records, _NO_ACTORS, viewer_id, place)
+        stored = await self._cache.get_many(list(dict.fromkeys((*tweet_ids, *entry_ids))), self._store.load)
+        records = [_tweet_of(stored, entry, tweet) for entry, tweet in zip(entry_ids, tweet_ids, strict=True)]
+        actors = {id: one.user_id for id in entry_ids if isinstance(one := stored.get(id), RetweetRecord)}
+        return await self._entries(entry_ids, records, actors, viewer_id, place)
 
     async def _entries(
-        self, entry_ids: Sequence[int], lines: Sequence[Line | None], viewer_id: int, place: Place
+        self,
+        entry_ids: Sequence[int],
+        records: Sequence[TweetRecord | None],
+        actors: Mapping[int, int],
+        viewer_id: int,
+        place: Place,
     ) -> list[Entry | None]:
-        found = [line for line in lines if line is not None]
+        """`records[i]` is the tweet of `entry_ids[i]`; `actors` says who is answered for beside the author, by entry."""
+        found = [record for record in records if record is not None]
         if not found:
-            return [None] * len(lines)
-        people = {record.author_id for record, _ in found}
-        people.update([actor for _, actor in found if actor is not None])
-        quotes = [record.quote_of for record, _ in found if record.quote_of is not None]
+            return [None] * len(records)
+        people = {record.author_id for record in found}
+        if actors:
+            people.update(actors.values())
+        quotes = [record.quote_of for record in found if record.quote_of is not None]
         quoted = await self.records(quotes) if quotes else _NO_RECORDS
         if quoted:
             people.update([record.author_id for record in quoted.values()])
@@ -78,38 +84,37 @@ class Hydrator:
         marks = _NO_MARKS
         if viewer_id:
             # Not only of what will pass: a few more cost less than finding out first.
-            marks = await self._marks.of(viewer_id, [*(record.id for record, _ in found), *quoted])
+            marks = await self._marks.of(viewer_id, [record.id for record in found] + list(quoted))
 
         entries: list[Entry | None] = []
-        for entry_id, line in zip(entry_ids, lines, strict=True):
-            shown = None
-            if line is not None:
-                record, actor_id = line
-                author = accounts.get(record.author_id)
-                actor = None if actor_id is None else accounts.get(actor_id)
-                if (
-                    author is not None
-                    and (actor_id is None or actor is not None)
-                    and visible(viewer, record, author, place, actor)
-                ):
-                    inner = None
-                    if record.quote_of is not None:
-                        inner = _quoted(quoted.get(record.quote_of), viewer, accounts, marks)
-                    shown = Entry(entry_id, Tweet(record, author, inner, marks.get(record.id, 0)), actor)
-            entries.append(shown)
+        show = entries.append
+        for entry_id, record in zip(entry_ids, records, strict=True):
+            if record is None or (author := accounts.get(record.author_id)) is None:
+                show(None)
+                continue
+            actor = None
+            if actors and (actor_id := actors.get(entry_id)) is not None and (actor := accounts.get(actor_id)) is None:
+                show(None)
+            elif visible(viewer, record, author, place, actor):
+                inner = None
+                if record.quote_of is not None:
+                    inner = _quoted(quoted.get(record.quote_of), viewer, accounts, marks)
+                show(Entry(entry_id, Tweet(record, author, inner, marks.get(record.id, 0)), actor))
+            else:
+                show(None)
         return entries
 
 
-def _line(stored: Mapping[int, Stored], entry_id: int, tweet_id: int) -> Line | None:
+def _tweet_of(stored: Mapping[int, Stored], entry_id: int, tweet_id: int) -> TweetRecord | None:
+    """The tweet of an entry, where the entry stands and is one on this tweet."""
     record = stored.get(tweet_id)
     if not isinstance(record, TweetRecord):
         return None
-    if entry_id == tweet_id:
-        return record, None
-    retweet = stored.get(entry_id)
-    if isinstance(retweet, RetweetRecord) and retweet.tweet_id == tweet_id:
-        return record, retweet.user_id
-    return None
+    if entry_id != tweet_id:
+        retweet = stored.get(entry_id)
+        if not isinstance(retweet, RetweetRecord) or retweet.tweet_id != tweet_id:
+            return None
+    return record
 
 
 def _quoted(
