@@ -28,9 +28,10 @@ faults: export ROOKERY_FAULTS_ROUNDS ?= 100
 faults: export ROOKERY_FAULT_ROUNDS ?= 20
 faults: export ROOKERY_FAULT_JUMPS ?= 40
 faults: export ROOKERY_FAULTS_CONNECTIONS ?= 10000
+faults: export ROOKERY_FUZZ_CASES ?= 50000
 faults: $(ENV)/dev.stamp ## kill and break servers, for longer than make test does
 	@scripts/install-tools || [ "$$CI" != true ]
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal tests/faults $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal tests/faults tests/fuzz $(ARGS)
 
 lint: $(ENV)/dev.stamp ## check style, types and the import rules
 	@$(BIN)/ruff check

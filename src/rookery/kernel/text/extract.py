@@ -119,13 +119,21 @@ def entities(text: str) -> Entities:
                     end = found.end()
                     cashtags.append(Cashtag(found[1], at, end))
             case _:
-                if found := p.ASCII_HASHTAG.match(text, at) if is_ascii else p.HASHTAG.match(text, at):
+                found = p.ASCII_HASHTAG.match(text, at)
+                if not is_ascii and not (found and _alone(text, at, found.end())):
+                    found = p.HASHTAG.match(text, at)
+                if found:
                     end = found.end()
                     tag = found[1]
                     hashtags.append(Hashtag(tag, at, end, hashtag_key(tag)))
     if not end:
         return _NONE
     return Entities(tuple(mentions), tuple(urls), tuple(hashtags), tuple(cashtags))
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether ASCII surrounds `text[start:end]`: what is read there by ASCII's rules is all there is."""
+    return (not start or text[start - 1] < "\x80") and (end == len(text) or text[end] < "\x80")
 
 
 def _settle(urls: list[Url], taken: int, end: int, mentions: list[Mention], hashtags: list[Hashtag]) -> None:
