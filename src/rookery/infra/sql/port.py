@@ -114,8 +114,11 @@ class Database(Protocol):
         """
         ...
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, brief: bool = False) -> T:
         """Run `work` in a transaction, off the event loop; returns its result once it is durable.
+
+        With `brief`, `work` touches a few rows by their keys: an engine may run it on the event loop, and run it a second time
+        where the first came to nothing.
 
         Transactions are serialised, and neighbours may share one fsync. An exception from `work` undoes that work alone
         and is raised here. `work` must not touch what lives on the event loop; `Transaction.after_commit` is for that.

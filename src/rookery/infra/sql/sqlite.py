@@ -1,7 +1,9 @@
 """Relational storage in one SQLite file, through APSW.
 
 One thread writes. It takes every transaction that waits, runs each in a savepoint, and commits them together, so that many
-requests share one fsync (WAL, synchronous=FULL) and a failing one undoes only itself. Point reads run on the event loop, on a
+requests share one fsync (WAL, synchronous=FULL) and a failing one undoes only itself. Brief transactions run on the event loop
+while the thread has nothing to do, and the thread only commits them: handing the interpreter to and fro at each statement costs
+more than the statements (docs/decisions/0013-hot-path.md). Point reads run on the event loop, on a
 connection that only it uses; scans run in a few threads, each with a connection and a time limit. Only the writer checkpoints.
 """
 
@@ -9,11 +11,11 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import apsw
 import structlog
@@ -42,6 +44,9 @@ T = TypeVar("T")
 _MAX_BATCH = 512
 """Transactions that share an fsync at most; beyond it the first ones would wait too long."""
 
+_BRIEF_SECONDS = 0.005
+"""Time that brief transactions take of the event loop before they are committed; others wait for the next commit."""
+
 _CHECKPOINT_PAGES = 4_000
 """Pages in the WAL (16 MB) after which the writer copies them into the database."""
 
@@ -67,9 +72,19 @@ class _Job:
     def __init__(self, work: Callable[[Transaction], Any], future: "asyncio.Future[Any]") -> None:
         self.work = work
         self.future = future
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nothing has become of it yet."""
         self.result: Any = None
         self.error: BaseException | None = None
         self.calls: list[Callable[[], None]] = []
+
+
+class _Begun(NamedTuple):
+    """Transactions that ran on the event loop: they are to be committed."""
+
+    jobs: list[_Job]
 
 
 class SqliteDatabase:
@@ -92,7 +107,7 @@ class SqliteDatabase:
         self._scan_limit = scan_limit
         self._busy_timeout = busy_timeout
         self._on_batch = on_batch
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Begun | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scanners = ThreadPoolExecutor(scan_threads, thread_name_prefix="rookery-scan")
         self._scan_connections = threading.local()
@@ -116,6 +131,12 @@ class SqliteDatabase:
             raise cannot_open(path, error) from error
         self._open: set[_Job] = set()
         self._decided: list[_Job] = []
+        # Of the event loop: brief transactions that wait, whether some are being committed, and what the thread was handed.
+        self._brief: list[_Job] = []
+        self._committing = False
+        self._handed: set[_Job] = set()
+        # The thread has the handle for reasons of its own.
+        self._engaged = True
         self.writer = ThreadWorker(
             "writer", self._write_loop, on_death=self._after_death, on_stall=self._refuse_waiting
         )
@@ -134,6 +155,7 @@ class SqliteDatabase:
         if self._foreign_timer is not None:
             self._foreign_timer.cancel()
         self._damage.stop()
+        self._hand_over(self._take_brief())
         self._jobs.put(None)
         # The last batch's callbacks run before this returns: the thread posted them before it ended.
         ended = await self.writer.stop(BUSY_POLL if self.writer.stuck else self._busy_timeout + self._scan_limit)
@@ -186,16 +208,68 @@ class SqliteDatabase:
 
     # --- writing
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, brief: bool = False) -> T:
         if self._closed:
             raise closed()
         if self.writer.stuck:
             raise not_answering()
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         job = _Job(work, future)
         self._open.add(job)
-        self._jobs.put(job)
+        if not brief:
+            self._hand_over([job])
+        else:
+            self._brief.append(job)
+            if len(self._brief) == 1 and not self._committing:
+                # Together with those that come in the same turn of the loop.
+                loop.call_soon(self._run_brief)
         return await future
+
+    def _hand_over(self, jobs: Iterable[_Job]) -> None:
+        for job in jobs:
+            self._handed.add(job)
+            self._jobs.put(job)
+
+    def _take_brief(self) -> list[_Job]:
+        taken, self._brief = self._brief, []
+        return taken
+
+    def _run_brief(self) -> None:
+        """On the event loop: run the brief transactions that wait, and have the thread commit them; others gather meanwhile.
+
+        Where the thread is at work, or anything is in the way, they go the way of all others.
+        """
+        if self._committing or not self._brief:
+            return
+        if self._handed or self._engaged or self._distrusted:
+            self._hand_over(self._take_brief())
+            return
+        raw, until, done = self._writer, time.perf_counter() + _BRIEF_SECONDS, 0
+        try:
+            raw.set_busy_timeout(0)
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            finally:
+                raw.set_busy_timeout(int(self._busy_timeout * 1000))
+            for job in self._brief[:_MAX_BATCH]:
+                self._run(raw, job)
+                done += 1
+                if time.perf_counter() > until:
+                    break
+        except apsw.Error:
+            # Another process writes, or the engine fails. The thread can wait, and knows what to do; nothing is written yet.
+            with suppress(apsw.Error):
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
+            for job in self._brief[: done + 1]:
+                job.begin_anew()
+            self._hand_over(self._take_brief())
+            return
+        batch, self._brief = self._brief[:done], self._brief[done:]
+        self._committing = True
+        self._handed.update(batch)
+        self._jobs.put(_Begun(batch))
 
     def _write_loop(self) -> None:
         """The writer thread: batch after batch, until None comes."""
@@ -204,12 +278,18 @@ class SqliteDatabase:
             # The thread before this one may have died in the middle of a transaction.
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
+        self._engaged = False
         while not ending:
             batch: list[_Job] = []
+            begun = False
             self.writer.rest()
             job = self._next()
             self.writer.beat()
             while job is not None:
+                if isinstance(job, _Begun):
+                    # Alone, as it is only handed over while nothing else is.
+                    batch, begun = job.jobs, True
+                    break
                 batch.append(job)
                 if len(batch) == _MAX_BATCH:
                     break
@@ -220,15 +300,17 @@ class SqliteDatabase:
             else:
                 ending = True
             if batch:
-                self._commit(batch)
+                self._commit(batch, begun)
                 self.writer.beat()
+                self._engaged = self._wal_pages > _CHECKPOINT_PAGES
                 assert self._loop is not None
                 with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                     self._loop.call_soon_threadsafe(self._settle, batch)
             if self._wal_pages > _CHECKPOINT_PAGES:
                 self._checkpoint()
+            self._engaged = False
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> _Job | _Begun | None:
         """The next transaction, or None for the end. While the store is away, each one tries it anew, and so does time."""
         while self._distrusted:
             try:
@@ -241,17 +323,19 @@ class SqliteDatabase:
                 self.writer.rest()
         return self._jobs.get()
 
-    def _commit(self, batch: list[_Job]) -> None:
-        began = False
+    def _commit(self, batch: list[_Job], begun: bool) -> None:
+        """Make a batch durable, whose transactions have run if it was `begun`."""
+        began = begun
         try:
-            if self._distrusted:
-                self._reopen()
-            raw = self._writer
-            raw.execute("BEGIN IMMEDIATE")
-            began = True
-            for job in batch:
-                self._run(raw, job)
-            raw.execute("COMMIT")
+            if not begun:
+                if self._distrusted:
+                    self._reopen()
+                self._writer.execute("BEGIN IMMEDIATE")
+                began = True
+                for job in batch:
+                    self.writer.beat()
+                    self._run(self._writer, job)
+            self._writer.execute("COMMIT")
             self._decided = batch
         except BaseException as error:
             if began and not isinstance(error, apsw.Error) and not self._writer.in_transaction:
@@ -267,7 +351,6 @@ class SqliteDatabase:
             self._decided = batch
 
     def _run(self, raw: apsw.Connection, job: _Job) -> None:
-        self.writer.beat()
         raw.execute("SAVEPOINT job")
         tx = SavepointTransaction(raw)
         try:
@@ -354,6 +437,9 @@ class SqliteDatabase:
 
     def _settle(self, batch: list[_Job]) -> None:
         """On the event loop: what callers wanted done after the commit, then the callers, in the order of the commits."""
+        # A batch that was begun here is alone with the thread: what is decided now is it, or comes after it.
+        self._committing = False
+        self._handed.difference_update(batch)
         for job in batch:
             self._open.discard(job)
             calls, job.calls = job.calls, []
@@ -371,34 +457,44 @@ class SqliteDatabase:
         if self._on_batch is not None:
             size = len(batch)
             _call(lambda on_batch=self._on_batch: on_batch(size))
+        self._run_brief()
 
     def _after_death(self) -> None:
         """On the event loop, while no thread writes: answer everybody who waits."""
+        self._engaged = True  # until the next thread has cleared up
+        self._brief.clear()
         if any(job in self._open for job in self._decided):
             # It died on the way from the commit to those who wait for it.
             self._settle(self._decided)
         self._take_waiting()
+        self._committing = False
         for job in list(self._open):
             self._reject(job, writer_died())
 
     def _refuse_waiting(self) -> None:
         """On the event loop, while the writer is stuck: those whose transactions have not begun need not wait with it."""
-        for job in self._take_waiting():
+        for job in (*self._take_waiting(), *self._take_brief()):
             self._reject(job, not_answering())
         if self._closed:
             self._jobs.put(None)
 
     def _take_waiting(self) -> list[_Job]:
         waiting: list[_Job] = []
+        begun: list[_Begun] = []
         with suppress(queue.Empty):
             while True:
                 job = self._jobs.get_nowait()
-                if job is not None:
+                if isinstance(job, _Begun):
+                    begun.append(job)
+                elif job is not None:
                     waiting.append(job)
+        for batch in begun:
+            self._jobs.put(batch)
         return waiting
 
     def _reject(self, job: _Job, error: Exception) -> None:
         self._open.discard(job)
+        self._handed.discard(job)
         if not job.future.done():
             job.future.set_exception(error)
 

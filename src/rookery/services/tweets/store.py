@@ -247,7 +247,7 @@ class TweetStore:
             self._commit(tx, event, (msgspec.structs.replace(draft, id=id), *parents), wrote=draft.author_id)
             return id
 
-        return await self._database.write(work)
+        return await self._database.write(work, brief=True)
 
     async def delete(self, author_id: int, tweet_id: int, now: Millis) -> None:
         """Leave a tombstone, once. Raises NotFound for what never was, Forbidden for another's tweet."""
@@ -267,7 +267,7 @@ class TweetStore:
             event = Deleted(tweet_id, author_id, tombstone.version, _versions(parents))
             self._commit(tx, event, (tombstone, *parents))
 
-        await self._database.write(work)
+        await self._database.write(work, brief=True)
 
     async def mark(self, mark: Mark, user_id: int, tweet_id: int, new_id: NewId, now: Millis) -> bool:
         """Retweet, favorite or bookmark; whether it was new. Raises NotFound where the tweet was deleted meanwhile."""
@@ -295,7 +295,7 @@ class TweetStore:
             self._tell(tx, Change(marked=user_id))
             return True
 
-        return await self._database.write(work)
+        return await self._database.write(work, brief=True)
 
     async def unmark(self, mark: Mark, user_id: int, tweet_id: int) -> bool:
         """Undo a retweet, favorite or bookmark, on a tombstone too; whether there was one."""
@@ -319,7 +319,7 @@ class TweetStore:
             self._tell(tx, Change(marked=user_id))
             return True
 
-        return await self._database.write(work)
+        return await self._database.write(work, brief=True)
 
     # --- imports
 
