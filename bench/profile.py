@@ -74,7 +74,7 @@ def recording(profile: Profile, folder: Path) -> Generator[None]:
     """Every measured load from now on is looked at. Raises Failed where there is no py-spy."""
     found = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if found is None:
-        raise Failed("py-spy, the profiler, is not installed: .venv/bin/pip install py-spy")
+        raise Failed("py-spy, the profiler, is not installed; `make lint` installs it with what the checks need")
     program: str = found
 
     @contextmanager
