@@ -57,6 +57,9 @@ within the time limit of scans, it waits again at twice the size."""
 _FOREIGN_POLL = 0.008
 """Seconds between looks for commits of other processes: one PRAGMA, about a microsecond."""
 
+_FOREIGN_PAUSE = 0.25
+"""Seconds between tellings of what may be this process's own commits: each makes every consumer ask the store."""
+
 _RETRY_FIRST = 0.1
 _RETRY_LAST = 5.0
 """Seconds between tries to get the store back after an error of the disk, where no write asks for it meanwhile."""
@@ -113,6 +116,8 @@ class SqliteDatabase:
         self._scan_connections = threading.local()
         self._foreign: list[Callable[[], None]] = []
         self._foreign_timer: asyncio.TimerHandle | None = None
+        self._foreign_told = 0.0
+        self._commits = self._commits_seen = 0
         self._wal_pages = 0
         self._insist_at = _WAL_LIMIT
         self._distrusted = False
@@ -439,6 +444,7 @@ class SqliteDatabase:
         """On the event loop: what callers wanted done after the commit, then the callers, in the order of the commits."""
         # A batch that was begun here is alone with the thread: what is decided now is it, or comes after it.
         self._committing = False
+        self._commits += 1
         self._handed.difference_update(batch)
         for job in batch:
             self._open.discard(job)
@@ -543,7 +549,10 @@ class SqliteDatabase:
     # --- other processes
 
     def on_foreign_commit(self, call: Callable[[], None]) -> None:
-        """Have `call` called, on the event loop and within 10 ms, whenever the file was changed, perhaps by another process."""
+        """Have `call` called, on the event loop, whenever the file was changed, perhaps by another process.
+
+        Within 10 ms; while this process writes too, whose commits look the same, within a quarter of a second.
+        """
         self._foreign.append(call)
         if self._foreign_timer is None:
             self._poll_foreign()
@@ -556,8 +565,12 @@ class SqliteDatabase:
             version = pragma(self._reader.raw, "data_version")
         except apsw.Error:
             return  # the store is away, as every read says; this look is repeated anyway
-        if version != self._data_version:
+        own = self._commits != self._commits_seen
+        self._commits_seen = self._commits
+        now = time.monotonic()
+        if version != self._data_version and (not own or now > self._foreign_told + _FOREIGN_PAUSE):
             self._data_version = version
+            self._foreign_told = now
             for call in self._foreign:
                 _call(call)
 

@@ -17,7 +17,7 @@ def once_window(entry_id: int) -> int:
     return first_id_at(moment_of(entry_id) - ONCE_WINDOW)
 
 
-_OWN, _FOLLOW = Reason(ReasonKind.OWN), Reason(ReasonKind.FOLLOW)
+OWN, FOLLOW = Reason(ReasonKind.OWN), Reason(ReasonKind.FOLLOW)
 
 
 def reason(entry: Entry, viewer_id: int) -> Reason:
@@ -25,4 +25,4 @@ def reason(entry: Entry, viewer_id: int) -> Reason:
     if entry.retweeter is not None:
         kind = ReasonKind.OWN if entry.retweeter.id == viewer_id else ReasonKind.RETWEET
         return Reason(kind, by=entry.retweeter)
-    return _OWN if entry.tweet.author.id == viewer_id else _FOLLOW
+    return OWN if entry.tweet.author.id == viewer_id else FOLLOW

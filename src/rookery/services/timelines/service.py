@@ -20,7 +20,7 @@ from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import Place, Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Item
-from rookery.services.timelines.rules import once_window, reason
+from rookery.services.timelines.rules import FOLLOW, once_window, reason
 from rookery.services.timelines.sources import CachedSource, Found, actors_of
 from rookery.services.timelines.store import Cached, Ids, Owner, TimelineStore, author_list
 from rookery.services.tweets.contract import Entry, TweetReads
@@ -256,7 +256,14 @@ class TimelineService:
         if retweets := [entry for entry in entries if entry.retweeter is not None]:
             hidden = await self._repeated(retweets, viewer)
             entries = [entry for entry in entries if entry.id not in hidden]
-        return [Item(entry, reason(entry, viewer_id)) for entry in entries]
+        return [
+            # What nearly every entry is, without asking.
+            Item(
+                entry,
+                FOLLOW if entry.retweeter is None and entry.tweet.author.id != viewer_id else reason(entry, viewer_id),
+            )
+            for entry in entries
+        ]
 
     async def _repeated(self, retweets: Sequence[Entry], viewer: Viewer) -> set[int]:
         """Which of these the once rule hides: those with another eligible entry on the same tweet in the window before."""
