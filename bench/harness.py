@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,13 +71,56 @@ def say(what: str) -> None:
     print(f"[{minutes:3}:{seconds:02}] {what}", file=sys.stderr, flush=True)
 
 
+class _Interruption:
+    """What is known of an interruption while it is held off."""
+
+    held = False
+    """Set as a plain attribute: Python looks for signals where functions are called, so a call would come too late."""
+    came = False
+
+
 def end_in_order() -> None:
-    """Make SIGTERM unwind the program as SIGINT does, so that servers end and folders go."""
+    """Make SIGTERM and SIGINT unwind the program, so that servers end and folders go; never while a child begins or ends."""
 
     def end(*_: object) -> None:
+        if _Interruption.held:
+            _Interruption.came = True
+        else:
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _let_go() -> None:
+    """Interruptions are no longer held off; one that came meanwhile arrives now."""
+    _Interruption.held = False
+    if _Interruption.came:
+        _Interruption.came = False
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
+
+@contextmanager
+def _running(
+    arguments: Sequence[str | Path], log: Path | None = None, **options: Any
+) -> Generator["subprocess.Popen[bytes]"]:
+    """A child process, ended in any case. Raises Failed where it has a log, and ends with an error."""
+    child: subprocess.Popen[bytes] | None = None
+    try:
+        # The child runs before Popen returns: an interruption in between would leave nobody who knows it.
+        _Interruption.held = True
+        try:
+            begun = child = subprocess.Popen(arguments, **options)
+        finally:
+            _let_go()
+        yield begun
+    finally:
+        _Interruption.held = True
+        try:
+            if child is not None:
+                _end(child, log)
+        finally:
+            _let_go()
 
 
 @contextmanager
@@ -93,15 +136,10 @@ def server(folder: Path, **settings: Any) -> Generator[Process]:
     file.unlink(missing_ok=True)
     log = folder / "server.log"
     began = time.perf_counter()
-    with log.open("ab") as output:
-        child = subprocess.Popen(
-            [ROOKERY, "serve", "--data", folder, "--port", "0"], stdout=output, stderr=output, env=environment
-        )
-    try:
+    arguments = [ROOKERY, "serve", "--data", folder, "--port", "0"]
+    with log.open("ab") as output, _running(arguments, log, stdout=output, stderr=output, env=environment) as child:
         known = _wait_for(child, file, log)
         yield Process(child.pid, known["port"], known.get("metrics_port", 0), time.perf_counter() - began)
-    finally:
-        _end(child, log)
 
 
 @contextmanager
@@ -110,29 +148,25 @@ def calibrator(body: bytes, folder: Path) -> Generator[Process]:
     file = folder / "calibrator.body"
     file.write_bytes(body)
     began = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", "bench.calibrator", file], stdout=subprocess.PIPE, cwd=ROOT)
-    try:
+    with _running([sys.executable, "-m", "bench.calibrator", file], stdout=subprocess.PIPE, cwd=ROOT) as child:
         assert child.stdout is not None
         line = child.stdout.readline()
         if not line:
             raise Failed("the calibrator did not start")
         yield Process(child.pid, int(line), 0, time.perf_counter() - began)
-    finally:
-        _end(child, None)
-        assert child.stdout is not None
-        child.stdout.close()
 
 
 def command(*arguments: str | Path, minutes: float = 30) -> float:
     """Run a command of Rookery; the seconds it took. Raises Failed with what it said where it fails, or lasts too long."""
     began = time.perf_counter()
     shown = f"rookery {' '.join(map(str, arguments))}"
-    try:
-        done = subprocess.run([ROOKERY, *arguments], capture_output=True, text=True, check=False, timeout=60 * minutes)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"{shown} did not end within {minutes:.0f} minutes") from None
-    if done.returncode:
-        raise Failed(f"{shown} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    with _running([ROOKERY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        try:
+            said, _ = child.communicate(timeout=60 * minutes)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{shown} did not end within {minutes:.0f} minutes") from None
+    if child.returncode:
+        raise Failed(f"{shown} ended with {child.returncode}:\n{said.decode(errors='replace')}")
     return time.perf_counter() - began
 
 
@@ -158,11 +192,14 @@ def _end(child: "subprocess.Popen[bytes]", log: Path | None) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-        raise Failed(f"the server did not end within {_STOP_SECONDS} s and was killed") from None
+        raise Failed(f"process {child.pid} did not end within {_STOP_SECONDS} s and was killed") from None
     except BaseException:
         child.kill()
         child.wait()
         raise
+    finally:
+        if child.stdout is not None:
+            child.stdout.close()
     # While another error is on its way up, that one says more.
     if log is not None and code and sys.exc_info()[0] is None:
         raise Failed(f"the server ended with {code}:\n{_tail(log)}")

@@ -47,16 +47,62 @@ def test_a_run_that_is_told_to_end_takes_its_servers_and_folders_along(arguments
     finally:
         child.kill()
         child.wait()
+        left = ended_now(tmp_path)
     assert not list((tmp_path / "folder").iterdir())
-    assert not [command for command in commands() if os.fsencode(tmp_path) in command]
+    assert not left
 
 
-def commands() -> list[bytes]:
-    """The command line of every process there is."""
-    found: list[bytes] = []
-    for entry in Path("/proc").iterdir():
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from bench import harness
+
+def watch(frame, event, function):
+    what = function.__name__ if event.startswith("c_") else frame.f_code.co_name
+    if (event, what) == MOMENT:
+        sys.setprofile(None)
+        signal.raise_signal(signal.NUMBER)
+
+harness.end_in_order()
+sys.setprofile(watch)
+try:
+    with harness.server(Path(sys.argv[1])):
+        pass
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+"""Runs a server, and gets a signal at a moment that no sender from outside can choose."""
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        ("SIGTERM", ("c_call", "fork_exec")),
+        ("SIGTERM", ("c_return", "fork_exec")),
+        ("SIGINT", ("c_return", "fork_exec")),
+        ("SIGTERM", ("call", "_wait_for")),
+        ("SIGTERM", ("call", "_end")),
+        ("SIGTERM", ("call", "terminate")),
+    ],
+)
+def test_whenever_a_run_is_interrupted_its_server_ends(tmp_path, number, moment):
+    program = INTERRUPTED.replace("MOMENT", repr(moment)).replace("NUMBER", number)
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    left = ended_now(tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert not left
+
+
+def ended_now(folder: Path) -> list[int]:
+    """End every process whose command line names the folder; which ones there were."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            found.append((entry / "cmdline").read_bytes())
+            if os.fsencode(folder) in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+                found.append(int(entry.name))
     return found
 
 

@@ -287,9 +287,9 @@ async def test_a_writer_that_falls_on_its_way_from_the_commit_denies_nothing(who
         raise Fatal
 
     # SQLite calls this when the commit has been made.
-    network.database._writer.set_wal_hook(fall)
+    network.database._writing.raw.set_wal_hook(fall)
     await asyncio.gather(*(world.post() for _ in range(5)))
-    network.database._writer.set_wal_hook(None)
+    network.database._writing.raw.set_wal_hook(None)
     await eventually(operator.well)
     assert await operator.metric('rookery_worker_restarts_total{reason="died",worker="writer"}') == 1
     await world.post()

@@ -14,7 +14,7 @@ import apsw
 import pytest
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, bindparam, func, select
 
-from rookery.infra.sql import sqlite
+from rookery.infra.sql import sqlite_writer
 from rookery.infra.sql.port import Statement, Transaction, Value, insert
 from rookery.infra.sql.sqlite import APPLICATION_ID, SqliteDatabase
 from rookery.kernel.errors import StorageFull, Unavailable
@@ -83,9 +83,9 @@ async def test_commits_are_synced_to_a_write_ahead_log(store):
 async def test_neither_readers_nor_closing_connections_checkpoint(store, file):
     await write(store)
     before, log = file.read_bytes(), wal(file).read_bytes()
-    reader = store._connect(read_only=True)
-    writer = store._connect()
-    for connection in (reader, writer, store._writer, store._reader.raw):
+    reader = store._connect()
+    writer = store._writing._connect()
+    for connection in (reader, writer, store._writing.raw, store._reader.raw):
         assert connection.pragma("wal_autocheckpoint") == 0
         assert connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1) == 1
     assert reader.execute("SELECT count(*) FROM pages").fetchall() == [(1,)]
@@ -104,7 +104,7 @@ async def test_closing_leaves_all_in_the_one_file(file):
 
 
 async def test_the_log_does_not_grow_with_what_is_written(store, file, monkeypatch):
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 50)
+    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_PAGES", 50)
     for _ in range(100):
         await write(store, 10)
         await store.all(COUNT)
@@ -113,8 +113,8 @@ async def test_the_log_does_not_grow_with_what_is_written(store, file, monkeypat
 
 
 async def test_the_log_does_not_grow_under_scans_that_follow_each_other_without_a_gap(file, monkeypatch):
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 20)
-    monkeypatch.setattr(sqlite, "_WAL_LIMIT", 300)
+    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(sqlite_writer, "_WAL_LIMIT", 300)
     async with opened(file, scan_threads=2) as store:
         stop, scans, pause = threading.Event(), 0, threading.Event()
 
@@ -146,16 +146,16 @@ async def test_the_log_does_not_grow_under_scans_that_follow_each_other_without_
 
 
 async def test_a_reader_that_never_ends_does_not_stop_writers_for_good(file, monkeypatch):
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 5)
-    monkeypatch.setattr(sqlite, "_WAL_LIMIT", 10)
+    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_PAGES", 5)
+    monkeypatch.setattr(sqlite_writer, "_WAL_LIMIT", 10)
     async with opened(file, scan_limit=0.01) as store:
         await write(store)
         stuck = apsw.Connection(str(file))
         stuck.execute("BEGIN")
         stuck.execute("SELECT count(*) FROM pages").fetchall()
         waits: list[bool] = []
-        truncate = store._truncate_wal
-        monkeypatch.setattr(store, "_truncate_wal", lambda: waits.append(truncate()) or waits[-1])
+        truncate = store._writing._truncate_wal
+        monkeypatch.setattr(store._writing, "_truncate_wal", lambda: waits.append(truncate()) or waits[-1])
         for _ in range(100):
             await write(store, 2)
         assert await count(store) == 201
@@ -342,7 +342,7 @@ async def test_work_that_hides_the_full_disk_from_itself_writes_nothing_behind_t
             return "written"
 
         # A cache as small as can be, so that the pages go to the disk while the statement runs.
-        store._writer.execute("PRAGMA cache_size=1")
+        store._writing.raw.execute("PRAGMA cache_size=1")
         with pytest.raises(StorageFull):
             await store.write(work)
         assert await count(store) == 0
@@ -398,7 +398,7 @@ def disk() -> Iterator[FaultyDisk]:
 async def test_after_an_error_of_the_disk_the_file_is_opened_anew_as_soon_as_it_can_be(disk, file):
     async with opened(file) as store:
         await write(store)
-        distrusted = store._writer
+        distrusted = store._writing.raw
 
         disk.broken = True
         with pytest.raises(Unavailable) as refused:
@@ -414,7 +414,7 @@ async def test_after_an_error_of_the_disk_the_file_is_opened_anew_as_soon_as_it_
         disk.away = False
         await write(store)
         assert await count(store) == 2
-        assert store._writer is not distrusted
+        assert store._writing.raw is not distrusted
     async with opened(file) as store:
         assert await count(store) == 2
 

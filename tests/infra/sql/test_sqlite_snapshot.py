@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from rookery.infra.sql import sqlite, sqlite_snapshot
+from rookery.infra.sql import sqlite_snapshot, sqlite_writer
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_snapshot import Snapshot, examine
 from rookery.kernel.errors import RookeryError
@@ -90,8 +90,8 @@ async def test_a_writer_is_not_held_up_while_a_snapshot_is_open(database, tmp_pa
 
 
 async def test_a_writer_does_not_wait_for_a_snapshot_however_long_the_log_has_grown(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 10)
-    monkeypatch.setattr(sqlite, "_WAL_LIMIT", 50)
+    monkeypatch.setattr(sqlite_writer, "_CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr(sqlite_writer, "_WAL_LIMIT", 50)
     # Waiting for readers would take longer than the test may.
     async with opened(tmp_path / "rookery.db", scan_limit=1_000) as made:
         await fill(made, 20)
