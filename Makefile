@@ -18,9 +18,11 @@ help: ## list the targets
 run: $(ENV)/run.stamp ## start a demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo $(ARGS)
 
-# Without wrk the smoke runs of the benchmarks are skipped, with the reason; on CI nothing is.
+# Without wrk the smoke runs of the benchmarks are skipped, and without Go the tests on a real S3 server, with the reason;
+# on CI nothing is.
 test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-tools || [ "$$CI" != true ]
+	@scripts/install-engines || [ "$$CI" != true ]
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 # A setting that is given stays as it is: make faults ROOKERY_FAULTS_ROUNDS=1000.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -102,7 +102,13 @@ def _let_go() -> None:
 
 @contextmanager
 def _running(
-    arguments: Sequence[str | Path], log: Path | None = None, **options: Any
+    arguments: Sequence[str | Path],
+    *,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | int | None = None,
+    environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    log: Path | None = None,
 ) -> Generator["subprocess.Popen[bytes]"]:
     """A child process, ended in any case. Raises Failed where it has a log, and ends with an error."""
     child: subprocess.Popen[bytes] | None = None
@@ -110,7 +116,7 @@ def _running(
         # The child runs before Popen returns: an interruption in between would leave nobody who knows it.
         _Interruption.held = True
         try:
-            begun = child = subprocess.Popen(arguments, **options)
+            begun = child = subprocess.Popen(arguments, stdout=stdout, stderr=stderr, env=environment, cwd=cwd)
         finally:
             _let_go()
         yield begun
@@ -137,7 +143,10 @@ def server(folder: Path, **settings: Any) -> Generator[Process]:
     log = folder / "server.log"
     began = time.perf_counter()
     arguments = [ROOKERY, "serve", "--data", folder, "--port", "0"]
-    with log.open("ab") as output, _running(arguments, log, stdout=output, stderr=output, env=environment) as child:
+    with (
+        log.open("ab") as output,
+        _running(arguments, stdout=output, stderr=output, environment=environment, log=log) as child,
+    ):
         known = _wait_for(child, file, log)
         yield Process(child.pid, known["port"], known.get("metrics_port", 0), time.perf_counter() - began)
 

@@ -15,7 +15,7 @@ from rookery.infra.objects.folder import FolderObjects
 from rookery.kernel.clock import DAY, SystemClock
 from tests.backup.conftest import Here, add_ballast, change
 from tests.cli.conftest import Rookery
-from tests.contracts.test_objects import s3
+from tests.engines import s3
 from tests.faults.shim import small_disk
 from tests.support import Server
 

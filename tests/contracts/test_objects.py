@@ -1,14 +1,7 @@
-"""The contract of object storage, on every engine: a folder, an obstore store, and a bucket of a real S3 server.
-
-The S3 server is `versitygw`, where ROOKERY_TEST_S3_SERVER names its program:
-`go install github.com/versity/versitygw/cmd/versitygw@latest`.
-"""
+"""The contract of object storage, on every engine: a folder, an obstore store, and a bucket of a real S3 server."""
 
 import asyncio
-import os
-import signal
 import socket
-import subprocess
 import time
 
 import pytest
@@ -19,45 +12,9 @@ from rookery.infra.objects.port import StoredObject, check_key
 from rookery.infra.objects.s3 import StoreObjects
 from rookery.infra.objects.urls import open_objects
 from rookery.kernel.errors import Invalid, NotFound, Unavailable
+from tests.engines import s3
 
-SERVER = os.environ.get("ROOKERY_TEST_S3_SERVER")
-
-
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory):
-    """The environment of a bucket `rookery` on a real S3 server, which refuses wrong signatures."""
-    if SERVER is None:
-        pytest.skip("ROOKERY_TEST_S3_SERVER names no S3 server")
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "rookery").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [SERVER, "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(folder)],
-        env={"ROOT_ACCESS_KEY": "testaccess", "ROOT_SECRET_KEY": "testsecret", "PATH": os.environ["PATH"]},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert process.poll() is None
-                assert time.monotonic() < until
-                time.sleep(0.02)
-        yield {
-            "AWS_ACCESS_KEY_ID": "testaccess",
-            "AWS_SECRET_ACCESS_KEY": "testsecret",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-        }
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+__all__ = ["s3"]
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -53,8 +53,13 @@ class Readers:
             )
         if answer.status_code == 404 and tweet.body.keys() & {"reply_to", "quote_of"}:
             return None
+        fates = self._model.possible("tweet", tweet.content)
+        if answer.status_code == 404 and DELETED in fates:
+            # Its deletion was cut off, and has happened.
+            self._model.put(("tweet", tweet.content), DELETED)
+            return None
         if answer.status_code != 201 or answer.json()["content"] != tweet.content:
-            return f"the repeat of {tweet.content!r} got {answer.status_code} {answer.text}"
+            return f"the repeat of {tweet.content!r}, of {fates}, got {answer.status_code} {answer.text}"
         id = int(answer.json()["id"])
         if self._model.ids.setdefault(tweet.content, id) != id:
             return f"the repeat of {tweet.content!r} made {id} of {self._model.ids[tweet.content]}"

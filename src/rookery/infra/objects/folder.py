@@ -40,7 +40,8 @@ class FolderObjects:
     def _put(self, key: str, data: bytes) -> None:
         path = self._root / key
         if not self._root.is_dir():
-            self._root.mkdir(mode=0o700)
+            # Several first objects may be written at once.
+            self._root.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(self._root.parent)
         made = path.parent
         made.mkdir(parents=True, exist_ok=True)
