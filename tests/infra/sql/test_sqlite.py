@@ -1,7 +1,6 @@
 """What SQLite's engine promises beyond the port: durability, checkpoints by the writer alone, other processes, failing disks."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from rookery.infra.sql import sqlite_writer
 from rookery.infra.sql.port import Statement, Transaction, Value, insert
 from rookery.infra.sql.sqlite import APPLICATION_ID, SqliteDatabase
 from rookery.kernel.errors import StorageFull, Unavailable
+from tests.faults import shim
 
 PAGES = Table("pages", MetaData(), Column("id", Integer, primary_key=True), Column("body", LargeBinary, nullable=False))
 ADD = Statement(insert(PAGES).values(body=bindparam("body")))
@@ -291,14 +291,8 @@ async def test_closing_does_not_wait_for_another_processs_reader(file):
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        assert os.environ.get("CI") != "true", mounted.stderr.decode()
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with shim.small_disk(tmp_path / "disk", "2m") as folder:
+        yield folder
 
 
 def fill(file: Path) -> None:
