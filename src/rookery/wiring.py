@@ -117,6 +117,7 @@ class Network:
         self.reads = ReadService(
             store=self.tweet_store, users=self.users, graph=self.graph, cache=self.hot_tweets, clock=clock
         )
+        self.users.watch(self.reads.account_changed)
         self.ingestion = IngestionService(
             store=self.tweet_store, reads=self.reads, users=self.users, graph=self.graph, ids=ids, clock=clock
         )

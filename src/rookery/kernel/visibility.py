@@ -118,12 +118,9 @@ def visible(
         return False
     if (
         # Nearly all that is ever judged is this: nothing of what follows refuses it.
-        retweeter is None
-        and viewer.unburdened
-        and author.state is State.ACTIVE
-        and not author.protected
-        and tweet.visibility is Visibility.PUBLIC
-        and (place is not Place.HOME or tweet.reply_to_user_id is None)
+        viewer.unburdened
+        and open_to_all(tweet, author, retweeter)
+        and (place is not Place.HOME or retweeter is not None or tweet.reply_to_user_id is None)
     ):
         return True
     if not _account_visible(viewer, author, place):
@@ -134,6 +131,17 @@ def visible(
         return False
     return _addressed(viewer, tweet, author, place) and (
         place is not Place.HOME or retweeter is not None or _stands_at_home(viewer, tweet)
+    )
+
+
+def open_to_all(tweet: TweetFacts, author: AccountFacts, retweeter: AccountFacts | None = None) -> bool:
+    """Whether every viewer who is `unburdened` sees the entry at every place; of replies, at every place but a home timeline."""
+    return (
+        not tweet.deleted
+        and tweet.visibility is Visibility.PUBLIC
+        and author.state is State.ACTIVE
+        and not author.protected
+        and (retweeter is None or (retweeter.state is State.ACTIVE and not retweeter.protected))
     )
 
 

@@ -1,12 +1,11 @@
 """Tweets as JSON, joined from ready pieces.
 
-A tweet's JSON is kept cut in pieces, where something stands that differs from look to look: the quoted tweet, what the viewer did
-with it. So a page is a join of bytes. The pieces come from `shapes.Tweet`, encoded once for each version of a tweet and of its
+A tweet's JSON is kept with the places where something stands that differs from look to look: the quoted tweet, what the viewer
+did with it. So a page is a join of bytes. The pieces come from `shapes.Tweet`, encoded once for each version of a tweet and of its
 author: what is not in the shape is not in an answer, and a rename or a new count shows at once.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -37,6 +36,8 @@ _VIEWER: Final = tuple(
     encode(shapes.ViewerMarks(bool(marks & FAVORITED), bool(marks & RETWEETED), bool(marks & BOOKMARKED))) + b"}"
     for marks in range(8)
 )
+_NULL: Final = b"null"
+_ITEMS: Final = b'{"items":['
 _REASON: Final = b',"reason":'
 _FOLLOW, _OWN = (encode(shapes.Reason(kind.value)) for kind in (ReasonKind.FOLLOW, ReasonKind.OWN))
 # The ends of plain lines, by the viewer's marks.
@@ -46,16 +47,20 @@ _FOLLOW_ENDS, _OWN_ENDS = (
 
 
 class _Pieces(NamedTuple):
-    """The JSON of a tweet and its author, without the quoted tweet and the viewer's marks."""
+    """A tweet's JSON, ready, and where it is cut for what may differ."""
 
+    entry: Entry | None
+    """The last one that was seen to have exactly this `line`: what looks the same to many is one object for all of them."""
     version: int
     author_version: int
     line: bytes
-    """The beginning of a timeline's item that is this tweet: up to the viewer's marks, or to the quoted tweet."""
+    """The whole of a home timeline's item that is this tweet, for viewers who did nothing with it, and its comma."""
     start: int
     """Where in `line` the tweet itself begins."""
-    tail: bytes
-    """From the quoted tweet to the viewer's marks; empty where it quotes nothing."""
+    quoted: int
+    """Where in `line` the quoted tweet stands; 0 where it quotes nothing."""
+    viewer: int
+    """Where in `line` the viewer's marks begin."""
 
 
 class _Kept(Generic[T]):
@@ -90,7 +95,7 @@ class Fragments:
 
     def tweets(self, of: Slice[Tweet]) -> bytes:
         """A page of tweets, as `shapes.TweetList`."""
-        parts: list[bytes] = []
+        parts = [_ITEMS]
         for one in of.items:
             self._write(parts, one)
             parts.append(b",")
@@ -107,45 +112,61 @@ class Fragments:
 
     def home(self, of: Slice[Item]) -> bytes:
         """A page of a home timeline, as `shapes.Timeline`."""
-        return _page(self._lines([item.entry for item in of.items], [item.reason.kind for item in of.items]), of)
+        parts = [_ITEMS]
+        known, follow = self._tweets.get, ReasonKind.FOLLOW
+        for item in of.items:
+            entry, kind = item.entry, item.reason.kind
+            pieces = known(entry.id)
+            if pieces is None or pieces[0] is not entry:
+                self._line(parts, entry, kind)
+            elif kind is follow:
+                # What nearly every line is.
+                parts.append(pieces[3])
+            else:
+                parts += (pieces[3][: pieces[6]], _OWN_ENDS[0])
+        return _page(parts, of)
 
     def profile(self, of: Slice[Entry]) -> bytes:
         """A page of a user timeline, as `shapes.Timeline`: `own` for what its owner wrote, `retweet` for the rest."""
-        own, retweet = ReasonKind.OWN, ReasonKind.RETWEET
-        return _page(self._lines(of.items, [own if one.retweeter is None else retweet for one in of.items]), of)
+        parts = [_ITEMS]
+        known = self._tweets.get
+        for entry in of.items:
+            pieces = known(entry.id)
+            if pieces is None or pieces[0] is not entry:
+                self._line(parts, entry, ReasonKind.OWN if entry.retweeter is None else ReasonKind.RETWEET)
+            else:
+                parts += (pieces[3][: pieces[6]], _OWN_ENDS[0])
+        return _page(parts, of)
 
     # --- pieces
 
-    def _lines(self, entries: Sequence[Entry], kinds: Sequence[ReasonKind]) -> list[bytes]:
-        parts: list[bytes] = []
-        follow, own = ReasonKind.FOLLOW, ReasonKind.OWN
-        for entry, kind in zip(entries, kinds, strict=True):
-            tweet, by = entry.tweet, entry.retweeter
-            record, user = tweet.record, tweet.author
-            pieces = self._tweets.get(record.id)
-            if pieces is None or pieces[0] != record.version or pieces[1] != user.version:
-                pieces = self._tweets.put(record.id, _cut(record, user))
-            if by is None and not pieces[4]:
-                # What nearly every line is.
-                parts.append(pieces[2])
-                parts.append((_FOLLOW_ENDS if kind is follow else _OWN_ENDS)[tweet.marks])
-                continue
-            parts.append(b'{"id":"%d","tweet":' % entry.id)
-            self._write(parts, tweet)
-            reason = (_OWN if kind is own else _FOLLOW) if by is None else self._retweeted(kind, by)
-            parts += (_REASON, reason, b"},")
-        return parts
+    def _line(self, parts: list[bytes], entry: Entry, kind: ReasonKind) -> None:
+        """Add a timeline's item, and its comma."""
+        tweet, by = entry.tweet, entry.retweeter
+        own = kind is ReasonKind.OWN
+        if by is None:
+            pieces = self._pieces(tweet)
+            if not pieces.quoted:
+                if not tweet.marks and pieces.entry is not entry:
+                    self._tweets.put(entry.id, pieces._replace(entry=entry))
+                parts.append(pieces.line[: pieces.viewer])
+                parts.append((_OWN_ENDS if own else _FOLLOW_ENDS)[tweet.marks])
+                return
+        parts.append(b'{"id":"%d","tweet":' % entry.id)
+        self._write(parts, tweet)
+        reason = (_OWN if own else _FOLLOW) if by is None else self._retweeted(kind, by)
+        parts += (_REASON, reason, b"},")
 
     def _write(self, parts: list[bytes], tweet: Tweet) -> None:
         """Add a tweet's JSON."""
         pieces = self._pieces(tweet)
-        parts.append(pieces.line[pieces.start :])
-        if pieces.tail:
-            if tweet.quoted is None:
-                parts.append(b"null")
-            else:
-                self._write(parts, tweet.quoted)
-            parts.append(pieces.tail)
+        line = pieces.line
+        if (at := pieces.quoted) and tweet.quoted is not None:
+            parts.append(line[pieces.start : at])
+            self._write(parts, tweet.quoted)
+            parts.append(line[at + len(_NULL) : pieces.viewer])
+        else:
+            parts.append(line[pieces.start : pieces.viewer])
         parts.append(_VIEWER[tweet.marks])
 
     def _pieces(self, tweet: Tweet) -> _Pieces:
@@ -169,14 +190,15 @@ class Fragments:
 
 
 def _page(parts: list[bytes], of: Slice[Any]) -> bytes:
-    """A page of items, each of which ends with a comma."""
-    items = b"".join(parts)[:-1]
+    """A page of items, each of which ends with a comma; `parts` begins with `_ITEMS`."""
+    if len(parts) > 1:
+        parts[-1] = parts[-1][:-1]
     older, newer = of.next, of.prev
-    return b'{"items":[%b],"next":%b,"prev":%b}' % (
-        items,
-        b"null" if older is None else b'"%d"' % older,
-        b"null" if newer is None else b'"%d"' % newer,
+    parts.append(
+        b'],"next":%b,"prev":%b}'
+        % (b"null" if older is None else b'"%d"' % older, b"null" if newer is None else b'"%d"' % newer)
     )
+    return b"".join(parts)
 
 
 def _cut(record: TweetRecord, user: User) -> _Pieces:
@@ -203,6 +225,8 @@ def _cut(record: TweetRecord, user: User) -> _Pieces:
         )
     )
     # The last piece is the brace that closes the tweet; it stands with the marks.
-    head, *rest, _ = whole.split(_CUT)
-    item = b'{"id":"%d","tweet":' % record.id
-    return _Pieces(record.version, user.version, item + head, len(item), rest[0] if rest else b"")
+    *heads, last, _ = (b'{"id":"%d","tweet":%b' % (record.id, whole)).split(_CUT)
+    quoted = len(heads[0]) if heads else 0
+    before = _NULL.join((*heads, last))
+    line = before + _FOLLOW_ENDS[0]
+    return _Pieces(None, record.version, user.version, line, line.index(b":{") + 1, quoted, len(before))

@@ -11,6 +11,7 @@ from rookery.services.graph.contract import Graph
 from rookery.services.tweets.contract import Entry, Tweet, TweetRecord
 from rookery.services.tweets.records import RetweetRecord, Stored
 from rookery.services.tweets.remembered import Marks
+from rookery.services.tweets.settled import Settled
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users.contract import User, Users
 
@@ -23,9 +24,12 @@ _NO_ACTORS: Mapping[int, int] = {}
 class Hydrator:
     """Turns ids into tweets and entries."""
 
-    def __init__(self, store: TweetStore, marks: Marks, users: Users, graph: Graph, cache: Cache[Stored]) -> None:
+    def __init__(
+        self, store: TweetStore, marks: Marks, settled: Settled, users: Users, graph: Graph, cache: Cache[Stored]
+    ) -> None:
         self._store = store
         self._marks = marks
+        self._settled = settled
         self._users = users
         self._graph = graph
         self._cache = cache
@@ -51,14 +55,43 @@ class Hydrator:
         self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
     ) -> list[Entry | None]:
         """As `contract.TweetReads.show`."""
+        viewer = await self._graph.viewer(viewer_id)
+        if not viewer.unburdened:
+            return await self._judged(entry_ids, tweet_ids, viewer_id, place)
+        shown = self._settled.find(entry_ids, tweet_ids, place)
+        missing = [index for index, entry in enumerate(shown) if entry is None] if None in shown else []
+        if viewer_id and len(missing) < len(shown) and (marks := await self._marks.of(viewer_id, tweet_ids)):
+            shown = [
+                entry if entry is None or not (done := marks.get(entry.tweet.record.id)) else _marked(entry, done)
+                for entry in shown
+            ]
+        if missing:
+            judged = await self._judged(
+                [entry_ids[index] for index in missing], [tweet_ids[index] for index in missing], viewer_id, place
+            )
+            for index, entry in zip(missing, judged, strict=True):
+                shown[index] = entry
+        return shown
+
+    async def _judged(
+        self, entry_ids: Sequence[int], tweet_ids: Sequence[int], viewer_id: int, place: Place
+    ) -> list[Entry | None]:
+        """The same, from the records."""
+        generation = self._settled.generation
         if entry_ids == tweet_ids:
             stored = await self._cache.get_many(tweet_ids, self._store.load)
             records = [record if isinstance(record := stored.get(id), TweetRecord) else None for id in tweet_ids]
-            return await self._entries(entry_ids, records, _NO_ACTORS, viewer_id, place)
+            return self._settle(await self._entries(entry_ids, records, _NO_ACTORS, viewer_id, place), generation)
         stored = await self._cache.get_many(list(dict.fromkeys((*tweet_ids, *entry_ids))), self._store.load)
         records = [_tweet_of(stored, entry, tweet) for entry, tweet in zip(entry_ids, tweet_ids, strict=True)]
         actors = {id: one.user_id for id in entry_ids if isinstance(one := stored.get(id), RetweetRecord)}
-        return await self._entries(entry_ids, records, actors, viewer_id, place)
+        return self._settle(await self._entries(entry_ids, records, actors, viewer_id, place), generation)
+
+    def _settle(self, entries: list[Entry | None], generation: int) -> list[Entry | None]:
+        for entry in entries:
+            if entry is not None and not entry.tweet.marks:
+                self._settled.keep(entry, generation)
+        return entries
 
     async def _entries(
         self,
@@ -103,6 +136,10 @@ class Hydrator:
             else:
                 show(None)
         return entries
+
+
+def _marked(entry: Entry, marks: int) -> Entry:
+    return Entry(entry.id, Tweet(entry.tweet.record, entry.tweet.author, None, marks), entry.retweeter)
 
 
 def _tweet_of(stored: Mapping[int, Stored], entry_id: int, tweet_id: int) -> TweetRecord | None:

@@ -34,6 +34,7 @@ from rookery.services.tweets.hydrate import Hydrator
 from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.remembered import Marks, Newest
+from rookery.services.tweets.settled import Settled
 from rookery.services.tweets.store import Change, Listing, TweetStore, not_found
 from rookery.services.users.contract import User, Users
 
@@ -53,7 +54,8 @@ class ReadService:
         self._clock = clock
         self._marks = Marks(store)
         self._newest = Newest(store)
-        self._hydrator = Hydrator(store, self._marks, users, graph, cache)
+        self._settled = Settled()
+        self._hydrator = Hydrator(store, self._marks, self._settled, users, graph, cache)
         self._writes: OrderedDict[int, int] = OrderedDict()
         self.records = self._hydrator.records
         """Tweets and tombstones by id, whoever looks. For the ingestion, which decides by them."""
@@ -210,10 +212,10 @@ class ReadService:
             self._cache.put(stored.id, stored)
             if stored.version > 1:
                 # A load that began before the commit must not put the older one back once this one is evicted.
-                self._cache.invalidate(stored.id, stored.version)
+                self._outdated(stored.id, stored.version)
         self._forget(change.touched)
         if change.undone is not None:
-            self._cache.invalidate(change.undone, UNDONE)
+            self._outdated(change.undone, UNDONE)
         if change.marked is not None:
             self._marks.forget((change.marked,))
         if change.wrote is not None:
@@ -231,9 +233,9 @@ class ReadService:
             self._forget(touched)
             match event:
                 case Deleted():
-                    self._cache.invalidate(event.tweet_id, event.tweet_version)
+                    self._outdated(event.tweet_id, event.tweet_version)
                 case Unretweeted():
-                    self._cache.invalidate(event.retweet_id, UNDONE)
+                    self._outdated(event.retweet_id, UNDONE)
                     self._marks.forget((event.user_id,))
                 case Posted():
                     self._newest.forget((event.author_id,))
@@ -253,7 +255,15 @@ class ReadService:
 
     def _forget(self, touched: Touched) -> None:
         for tweet_id, version in touched:
-            self._cache.invalidate(tweet_id, version)
+            self._outdated(tweet_id, version)
+
+    def _outdated(self, id: int, version: int) -> None:
+        self._cache.invalidate(id, version)
+        self._settled.forget(id, version)
+
+    def account_changed(self, user_id: int) -> None:
+        """The account has a newer version, of this process's making or another's."""
+        self._settled.forget_account(user_id)
 
 
 def _answers_another(entry: Entry) -> bool:

@@ -1,6 +1,6 @@
 """The User Service: who has an account, and who may come in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -64,7 +64,12 @@ class UsersService:
         self._registrations = Attempts(policy.registrations_per_address, policy.registrations_window, clock)
         self.worker = self._activity.worker
         """Writes last-active times now and then."""
+        self._watchers: list[Callable[[int], None]] = []
         store.watch(self)
+
+    def watch(self, watcher: Callable[[int], None]) -> None:
+        """Call `watcher`, on the event loop, with the id of each account whose older versions are forgotten from then on."""
+        self._watchers.append(watcher)
 
     def start(self) -> None:
         """Begin to write last-active times now and then."""
@@ -284,6 +289,8 @@ class UsersService:
         """The account has reached `version`, perhaps by another process: forget what is older, and what its tokens may do."""
         self._cache.invalidate(user_id, version)
         self.tokens.forget(user_id)
+        for watcher in self._watchers:
+            watcher(user_id)
 
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
         """As the event `users.session_revoked` says."""
