@@ -298,8 +298,8 @@ def public_app(network: Network, ready: Readiness) -> Any:
 
 def http_protocol(network: Network) -> Any:
     """How the server speaks HTTP/1.1 with people and their clients."""
+    from rookery.gateways.rest.connection import Connection
     from rookery.gateways.rest.connections import Connections, Limits
-    from rookery.gateways.rest.wire import StrictProtocol
 
     settings = network.settings
     most = most_connections(settings.connections)
@@ -324,15 +324,15 @@ def http_protocol(network: Network) -> Any:
             counter("rookery_connections_ended", "Connections that the server ended", "reason", connections.ended),
         )
     )
-    return partial(StrictProtocol, connections=connections)
+    return partial(Connection, connections=connections)
 
 
 def operator_protocol() -> Any:
     """How the server speaks HTTP/1.1 with operators, who have connections of their own."""
+    from rookery.gateways.rest.connection import Connection
     from rookery.gateways.rest.connections import Connections, Limits
-    from rookery.gateways.rest.wire import StrictProtocol
 
-    return partial(StrictProtocol, connections=Connections(Limits(connections=256, per_address=256)))
+    return partial(Connection, connections=Connections(Limits(connections=256, per_address=256)))
 
 
 def operator_app(network: Network, ready: Readiness) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.gateways.rest.wire import HEAD_LIMIT
+from rookery.gateways.rest.refusals import HEAD_LIMIT
 from tests.fuzz.cases import OPERATORS, REQUESTS, SOCKETS, cases, share, told
 from tests.fuzz.odd import (
     BODIES,

@@ -13,8 +13,8 @@ from typing import Any, cast
 import pytest
 import uvicorn
 
+from rookery.gateways.rest.connection import Connection
 from rookery.gateways.rest.connections import Connections, Limits
-from rookery.gateways.rest.wire import StrictProtocol
 
 PATIENCE = 20
 """Seconds after which a test is stuck."""
@@ -126,7 +126,7 @@ async def running(limits: Limits) -> AsyncGenerator[Server]:
         made = Server(listener.getsockname()[1], Connections(limits))
         config = uvicorn.Config(
             made.app,
-            http=cast(Any, partial(StrictProtocol, connections=made.connections)),
+            http=cast(Any, partial(Connection, connections=made.connections)),
             ws="none",
             lifespan="off",
             log_config=None,

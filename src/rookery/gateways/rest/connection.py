@@ -1,4 +1,9 @@
-"""One connection of a client: uvicorn's protocol with less work for each request, and with a clock for the peer.
+"""One connection of a client: HTTP/1.1 below ASGI, with a clock for the peer.
+
+It is uvicorn's protocol with less work for each request, and with what that leaves open: it answers garbage in plain text, and
+at once, even where the answer to a good request before it is still due; it takes heads of any size; and a request that offers
+to upgrade (HTTP/2 without TLS, as some clients' first request does) loses its body and mutes its connection. Here, what can't
+be read is refused with a problem document.
 
 A connection is always in one phase, and knows since when; `connections.Connections` looks at all of them now and then, which
 costs a request nothing but the taking down. A request begins once its body is there, so that one that trickles in holds
@@ -12,9 +17,10 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rookery.gateways.rest.connections import Connections, Phase
+from rookery.gateways.rest.connections import Connections, Full, Phase, retry_after
 from rookery.gateways.rest.exchange import Exchange
-from rookery.kernel.errors import RookeryError
+from rookery.gateways.rest.refusals import HEAD_LIMIT, HeadTooLarge, Refusal, answer_of
+from rookery.kernel.errors import Malformed, RookeryError
 
 _PIPELINED: Final = 64
 """Requests that may wait for their turn on one connection."""
@@ -59,6 +65,9 @@ class Connection(HttpToolsProtocol):
         """There was no place for it: it is told so."""
         self._holding = False
         """It is the present request's turn, but its body has yet to come."""
+        self._refused = False
+        self._waiting = 0
+        """Bytes that came since anything of a message was complete."""
         self._running: Exchange | None = None
         self._common_of: Any = None
         self._common = b""
@@ -103,8 +112,68 @@ class Connection(HttpToolsProtocol):
         return self.phase is not Phase.BUSY and (self.cycle is None or self.cycle.response_complete or self._holding)
 
     def refuse(self, error: RookeryError) -> None:
-        """Tell `error` and end."""
-        raise NotImplementedError
+        """Answer with `error` and read no more. What was asked before is answered first."""
+        self._refused = True
+        self.logger.debug("refused: %s", error)
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(answer_of(error))
+            self.transport.close()
+        elif not cycle.more_body:
+            cycle.keep_alive = False
+        elif self.pipeline and self.pipeline[0][0] is cycle:
+            # Its turn comes when those before it are answered; then it is told.
+            self.pipeline[0] = (cycle, Refusal(error))
+        else:
+            if not cycle.response_started:
+                self.transport.write(answer_of(error))
+            # Whoever waits for the rest of the body learns that it does not come.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
+
+    # --- what comes
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._waiting += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.refuse(self._told())
+        else:
+            if self._waiting > HEAD_LIMIT:
+                self.refuse(self._told())
+
+    def _feed(self, data: bytes) -> None:
+        """Parse `data`. A server may ignore an offer to upgrade (RFC 9110, 7.8); the parser, which never does, gets the
+        request again without it.
+        """
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                rest = rest[offer.args[0] :]
+            head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
+            for name, value in self.headers:
+                if name != b"upgrade":
+                    head += b"\r\n", name, b": ", value
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(b"".join((*head, b"\r\n\r\n")))
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _told(self) -> RookeryError:
+        if self.unwelcome:
+            return Full("the server is full; try again later", retry_after=retry_after())
+        if self._waiting > HEAD_LIMIT:
+            return HeadTooLarge("the request line and the headers are longer than {limit} bytes", limit=HEAD_LIMIT)
+        return Malformed("this is not a request in HTTP/1.1", code="malformed_http")
 
     # --- a request
 
@@ -131,9 +200,22 @@ class Connection(HttpToolsProtocol):
         }
 
     def on_headers_complete(self) -> None:
+        """Begin to answer. Whatever is raised here refuses the request."""
+        if self._waiting > HEAD_LIMIT and self._head_size() > HEAD_LIMIT:
+            raise ValueError("the head is too large")
+        self._waiting = 0
         parser = self.parser
-        if self.ws_protocol_class is not None and parser.should_upgrade() and self._should_upgrade():
-            return
+        if parser.should_upgrade():
+            if parser.get_method() == b"CONNECT":
+                raise ValueError("this is no proxy")
+            return  # it comes again, without the offer
+        # RFC 9112, 3.2: without exactly one Host, proxies before us may have read another request than we do.
+        hosts = 0
+        for name, _ in self.headers:
+            if name == b"host":
+                hosts += 1
+        if hosts != 1 and (hosts or parser.get_http_version() == "1.1"):
+            raise ValueError("there must be one Host")
         self.phase = Phase.BODY
         scope = self.scope
         scope["method"] = method = parser.get_method().decode("ascii")
@@ -158,6 +240,7 @@ class Connection(HttpToolsProtocol):
         self.headers = _NOWHERE
 
     def on_body(self, body: bytes) -> None:
+        self._waiting = 0
         exchange = self.cycle
         self.received += len(body)
         if exchange.response_complete:
@@ -169,6 +252,9 @@ class Connection(HttpToolsProtocol):
                 self._start_asgi_task(exchange, self.app)
 
     def on_message_complete(self) -> None:
+        self._waiting = 0
+        if self.parser.should_upgrade():
+            return
         exchange = self.cycle
         if exchange.response_complete:
             self._rest()
