@@ -55,7 +55,7 @@ class Server:
         known.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [sys.executable, *self._program, "serve", "--data", str(self._folder), "--port", "0"],
-            env={**os.environ, "ROOKERY_METRICS_PORT": "0", **self._settings},
+            env={**os.environ, "ROOKERY_METRICS_PORT": "0", "ROOKERY_RATE_LIMITS": "off", **self._settings},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

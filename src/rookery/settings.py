@@ -72,10 +72,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     active_days: float = 3.0
     """Days after the last visit at which a cached home timeline is freed."""
 
+    edit_minutes: float = 30.0
+    """Minutes within which a tweet can be edited; afterwards fewer people may be let see it. 0: never."""
+
     session_days: float = 90.0
     """Days after which a token expires."""
     grace_days: float = 30.0
     """Days within which a deactivated account comes back by logging in."""
+    rate_limits: bool = True
+    """Whether there are limits to what a client may ask for in a while."""
+    rate_window_seconds: float = 300.0
+    """The while."""
+    rate_reads: int = 3_000
+    """Reads by one token in it; 0 is no limit, here and below."""
+    rate_writes: int = 300
+    """Writes by one token."""
+    rate_guest_reads: int = 1_500
+    """Reads without a token from one network address."""
+    rate_guest_writes: int = 100
+    """Writes without a token, such as logging in, from one network address."""
+    rate_address_factor: int = 20
+    """How many times as much as one all tokens together may do that are used from one network address."""
     login_attempts_account: int = 10
     """Failed log-ins of one account within 15 minutes."""
     login_attempts_address: int = 50
@@ -166,6 +183,7 @@ _AT_LEAST = {
     "hot_tweets_min": 1,
     "hot_tweets_mib": 1,
     "cached_users": 1,
+    "rate_window_seconds": 1,
     "login_attempts_account": 1,
     "login_attempts_address": 1,
     "scan_seconds": 0.1,

@@ -36,11 +36,13 @@ from rookery.infra.telemetry.prometheus import (
 )
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
-from rookery.kernel.clock import DAY, HOUR, SECOND, Clock, SystemClock
+from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
 from rookery.process import most_connections
 from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.drafts.service import DraftsService
+from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
@@ -119,8 +121,15 @@ class Network:
         )
         self.users.watch(self.reads.account_changed)
         self.ingestion = IngestionService(
-            store=self.tweet_store, reads=self.reads, users=self.users, graph=self.graph, ids=ids, clock=clock
+            store=self.tweet_store,
+            reads=self.reads,
+            users=self.users,
+            graph=self.graph,
+            ids=ids,
+            clock=clock,
+            edit_window=int(settings.edit_minutes * MINUTE),
         )
+        self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
         self.timelines = TimelineService(
             store=self.timeline_store,
             tweets=self.reads,
@@ -148,16 +157,20 @@ class Network:
         self.watchdog.watch(*self.log.workers, self.users.worker)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: upkeep, what people looked at, the guard of the loop."""
-        self.interests.worker.start()
-        self.upkeep.start()
-        self.watchdog.watch(self.interests.worker, self.upkeep)
+        """Begin what only the folder's server does in the background: scheduled tweets, what people looked at, upkeep, the guard
+        of the loop.
+        """
+        workers = self.interests.worker, self.drafts.worker, self.upkeep
+        for worker in workers:
+            worker.start()
+        self.watchdog.watch(*workers)
         self.loop_guard.start()
 
     async def stop(self) -> None:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.upkeep.stop()
+        await self.drafts.worker.stop()
         await self.interests.worker.stop()
         with suppress(Exception):
             await self.interests.flush()
@@ -261,8 +274,13 @@ def public_app(network: Network, ready: Readiness) -> Any:
     # Only a server needs a web framework; commands start in half the time without it.
     from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
+    from rookery.gateways.rest.limits import RateLimits
 
     settings = network.settings
+    limits = RateLimits(_rates(settings))
+    network.metrics.watch(
+        lambda: (counter("rookery_requests_limited", "Requests beyond a client's limit", "whose", limits.refused),)
+    )
     admission = Admission(
         Capacity(
             wait_seconds=settings.overload_wait_seconds,
@@ -283,6 +301,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         ingestion=network.ingestion,
         reads=network.reads,
         timelines=network.timelines,
+        drafts=network.drafts,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
@@ -293,6 +312,22 @@ def public_app(network: Network, ready: Readiness) -> Any:
             body_limit=settings.body_limit,
         ),
         admission=admission,
+        limits=limits,
+    )
+
+
+def _rates(settings: Settings) -> Any:
+    from rookery.gateways.rest.limits import Rates
+
+    if not settings.rate_limits:
+        return Rates(reads=0, writes=0, guest_reads=0, guest_writes=0)
+    return Rates(
+        window=settings.rate_window_seconds,
+        reads=settings.rate_reads,
+        writes=settings.rate_writes,
+        guest_reads=settings.rate_guest_reads,
+        guest_writes=settings.rate_guest_writes,
+        address_factor=settings.rate_address_factor,
     )
 
 

@@ -37,7 +37,10 @@ CALLS = """
     PUT /v1/users/{id}/mute, DELETE /v1/users/{id}/mute, GET /v1/blocks, GET /v1/mutes
     GET /v1/users/{id}/followers, GET /v1/users/{id}/following, GET /v1/users/{id}/relationship
     GET /v1/follow_requests, PUT /v1/follow_requests/{user_id}, DELETE /v1/follow_requests/{user_id}
-    GET /v1/newsfeed, GET /v1/users/{id}/tweets
+    GET /v1/newsfeed, GET /v1/users/{id}/tweets, GET /v1/hashtags/{tag}/tweets
+    PATCH /v1/tweets/{id}, GET /v1/tweets/{id}/revisions
+    POST /v1/drafts, GET /v1/drafts, GET /v1/drafts/{id}, PATCH /v1/drafts/{id}, DELETE /v1/drafts/{id}
+    POST /v1/drafts/{id}/publish
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

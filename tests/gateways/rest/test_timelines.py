@@ -96,3 +96,13 @@ async def test_a_page_that_is_none_is_refused_everywhere(ann: Person, params: di
     for path in lists:
         problem(await ann.get(path, params=params), 422, code, field)
         assert (await ann.get(path)).status_code == 200
+
+
+async def test_the_tweets_with_a_hashtag_are_read_in_pages(ann: Person, guest: Person):
+    made = [await post(ann, f"{number} #Café") for number in range(3)]
+    first = await guest.get("/v1/hashtags/caf%C3%A9/tweets?limit=2")
+    assert first.status_code == 200, first.text
+    assert first.json()["items"] == made[:0:-1]
+    rest = (await guest.get(first.links["next"]["url"])).json()
+    assert (rest["items"], rest["next"]) == (made[:1], None)
+    problem(await guest.get("/v1/hashtags/%23a/tweets"), 422, "invalid_hashtag", "tag")

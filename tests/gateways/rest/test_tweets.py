@@ -247,3 +247,29 @@ async def test_opening_a_tweet_is_interest(server: Server, ann: Person, bob: Per
     before = await server.network.log.head()
     await server.network.interests.flush()
     assert await server.network.log.head() == before + 2
+
+
+async def test_a_tweet_is_edited_and_its_history_is_read(ann: Person, bob: Person, guest: Person):
+    made = (await ann.post("/v1/tweets", json={"content": "helo"})).json()
+    path = f"/v1/tweets/{made['id']}"
+    answer = await ann.patch(path, json={"content": "hello #world", "lang": "en"})
+    assert answer.status_code == 200, answer.text
+    edited = answer.json()
+    assert (edited["content"], edited["lang"], edited["id"]) == ("hello #world", "en", made["id"])
+    assert edited["edited_at"] is not None
+    assert (await guest.get(path)).json() == edited
+    history = (await guest.get(f"{path}/revisions")).json()
+    assert [one["content"] for one in history["items"]] == ["hello #world", "helo"]
+    assert history["items"][0]["entities"]["hashtags"][0]["key"] == "world"
+    assert history["items"][1]["created_at"] == made["created_at"]
+    assert (history["next"], history["prev"]) == (None, None)
+
+    problem(await bob.patch(path, json={"content": "mine"}), 403, "not_yours")
+    problem(await guest.patch(path, json={"content": "mine"}), 401, "token_missing")
+    problem(await ann.patch(path, json={"content": "x" * 281}), 422, "too_long", "content")
+    problem(await ann.patch(path, json={"reply_to": "1"}), 422, "unknown_field", "reply_to")
+    problem(await ann.patch(path, json={"visibility": None}), 422, "invalid_type", "visibility")
+    assert (await ann.patch(path, json={"visibility": "followers"})).json()["visibility"] == "followers"
+    for gone in (path, f"{path}/revisions"):
+        assert (await guest.get(gone)).status_code == 404
+    assert (await ann.get(path)).json()["edited_at"] == edited["edited_at"]

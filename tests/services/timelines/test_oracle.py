@@ -18,7 +18,7 @@ from rookery.kernel.errors import RookeryError
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State, Visibility
 from rookery.services.timelines.contract import Item
-from rookery.services.tweets.contract import ImportedTweet, NewTweet
+from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
 from tests.conftest import NEW_YEAR
@@ -188,6 +188,18 @@ class Histories(RuleBasedStateMachine):
         self.read(c)
         self.do(self.network.ingestion.unretweet(self.people[b], tweet))
         self.read(c)
+
+    @rule(at=pick, visibility=st.sampled_from(Visibility), mention=st.none() | person)
+    def edit(self, at: int, visibility: Visibility, mention: int | None) -> None:
+        change = TweetChange("hello" if mention is None else f"hello @p{mention}", visibility)
+        for one in self.people if self.tweets else []:
+            self.do(self.network.ingestion.edit(one, self.tweets[at % len(self.tweets)], change))
+
+    @rule(at=pick, visibility=st.sampled_from(Visibility))
+    def let_fewer_see(self, at: int, visibility: Visibility) -> None:
+        for one in self.people if self.tweets else []:
+            change = TweetChange(visibility=visibility)
+            self.do(self.network.ingestion.edit(one, self.tweets[at % len(self.tweets)], change))
 
     @rule(at=pick)
     def delete(self, at: int) -> None:

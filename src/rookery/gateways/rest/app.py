@@ -17,12 +17,14 @@ from rookery.gateways.rest import problems
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import Answer, Operation
+from rookery.gateways.rest.drafts import DraftCalls
 from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import Interests, RecordInterest
 from rookery.gateways.rest.language import Catalogs
+from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
 from rookery.gateways.rest.runner import Runner
@@ -31,6 +33,7 @@ from rookery.gateways.rest.tweets import TweetCalls
 from rookery.infra.telemetry.port import Requests
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Malformed, RookeryError
+from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Timelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
@@ -59,12 +62,14 @@ def create_app(
     ingestion: TweetIngestion,
     reads: TweetReads,
     timelines: Timelines,
+    drafts: Drafts,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
     record_interest: RecordInterest,
     options: RestOptions,
     admission: Admission,
+    limits: RateLimits,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
@@ -79,6 +84,7 @@ def create_app(
         catalogs=Catalogs(options.catalogs),
         public_reads=options.public_reads,
         body_limit=options.body_limit,
+        limits=limits,
     )
     operations = [
         *AccountCalls(users=users, graph=graph, presenter=presenter, interests=interests).operations(),
@@ -87,6 +93,7 @@ def create_app(
             ingestion=ingestion, reads=reads, presenter=presenter, fragments=fragments, interests=interests
         ).operations(),
         *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
+        *DraftCalls(drafts=drafts, fragments=fragments).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)
 

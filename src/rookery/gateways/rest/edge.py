@@ -28,7 +28,7 @@ _DEFAULTS: Final[Sequence[Header]] = (
 )
 _ALWAYS: Final[Sequence[Header]] = (*_SAFE, *_DEFAULTS)
 _DEFAULT_NAMES: Final = frozenset(name for name, _ in _DEFAULTS)
-_EXPOSED: Final = b"Link, Location, ETag, Retry-After, WWW-Authenticate, X-Request-Id"
+_EXPOSED: Final = b"Link, Location, ETag, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, WWW-Authenticate, X-Request-Id"
 _PREFLIGHT: Final[Sequence[Header]] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, If-None-Match, Accept-Language"),
@@ -130,7 +130,7 @@ def _complete(given: Sequence[Header], cors: Sequence[Header], trace: Trace) -> 
     """The headers of an answer: its own, what every answer carries, and the defaults that it does not set itself."""
     names = {name.lower() for name, _ in given}
     defaults = _ALWAYS if _DEFAULT_NAMES.isdisjoint(names) else (*_SAFE, *(d for d in _DEFAULTS if d[0] not in names))
-    return [*given, *defaults, *cors, (b"x-request-id", trace.request_id.encode())]
+    return [*given, *defaults, *trace.limits, *cors, (b"x-request-id", trace.request_id.encode())]
 
 
 async def _send(send: Send, answer: Answer, cors: Sequence[Header], trace: Trace) -> None:

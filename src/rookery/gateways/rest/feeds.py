@@ -55,6 +55,17 @@ class FeedCalls:
                 hot=True,
                 errors=(404,),
             ),
+            Operation(
+                id="list_hashtag_tweets",
+                method="GET",
+                path="/v1/hashtags/{tag}/tweets",
+                summary="Tweets with a hashtag, in any spelling, newest first",
+                tag=_TAG,
+                access=Access.PUBLIC,
+                handle=self.tagged,
+                answer=shapes.TweetList,
+                paged=True,
+            ),
         ]
 
     async def newsfeed(self, call: Call) -> Answer:
@@ -72,3 +83,7 @@ class FeedCalls:
             media=parsing.flag(call.query.get("media"), "media", False),
         )
         return Answer(self._fragments.profile(page), headers=call.links(page))
+
+    async def tagged(self, call: Call) -> Answer:
+        page = await self._reads.tagged(call.text("tag"), call.viewer_id, call.page())
+        return Answer(self._fragments.tweets(page), headers=call.links(page))

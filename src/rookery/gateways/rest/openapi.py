@@ -26,7 +26,8 @@ _TAGS: Final = {
     "accounts": "Accounts and sessions.",
     "people": "Who follows, blocks and mutes whom.",
     "tweets": "Tweets and what people do with them.",
-    "timelines": "Home timelines and user timelines.",
+    "timelines": "Home timelines, user timelines, hashtags.",
+    "drafts": "Tweets that are kept for later.",
 }
 
 _LINK: Final = {"Link": "The pages before and after this one (RFC 8288)."}
@@ -34,6 +35,11 @@ _LOCATION: Final = {"Location": "Where the new one is."}
 _ETAG: Final = {"ETag": "Send it as If-None-Match to be told whether anything changed."}
 _CHALLENGE: Final = {"WWW-Authenticate": "How to authenticate (RFC 6750)."}
 _RETRY: Final = {"Retry-After": "Seconds until it is worth trying again."}
+_LIMITS: Final = {
+    "RateLimit-Limit": "Requests of this kind that the client may make in a while. Stands in every answer that is limited.",
+    "RateLimit-Remaining": "Those that are left.",
+    "RateLimit-Reset": "Seconds until all are back; here, until the next one is.",
+}
 
 
 def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
 
 def error_statuses(operation: Operation) -> list[int]:
     """The statuses of the errors that an operation may answer, ascending."""
-    statuses = {400, 422, 500, 503, *operation.errors}
+    statuses = {400, 422, 429, 500, 503, *operation.errors}
     if operation.access is not Access.OPEN:
         statuses |= {401, 403}
     if operation.method != "GET":
@@ -114,8 +120,11 @@ def _security(access: Access) -> list[dict[str, list[str]]]:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": shapes.ID_PATTERN}
-    return {"name": name, "in": "path", "required": True, "description": "An id.", "schema": schema}
+    if name == "tag":
+        description, schema = "A hashtag, without its sign.", {"type": "string"}
+    else:
+        description, schema = "An id.", {"type": "string", "pattern": shapes.ID_PATTERN}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def _parameter(of: Parameter) -> dict[str, Any]:
@@ -154,7 +163,9 @@ def _problem(status: int, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     }
     if status == 401:
         made["headers"] = _headers(_CHALLENGE)
-    if status in (429, 503):
+    if status == 429:
+        made["headers"] = _headers({**_RETRY, **_LIMITS})
+    if status == 503:
         made["headers"] = _headers(_RETRY)
     return made
 

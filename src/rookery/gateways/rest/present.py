@@ -10,7 +10,7 @@ from rookery.kernel.clock import Millis, to_datetime
 from rookery.kernel.pages import Slice
 from rookery.kernel.text import Entities
 from rookery.services.graph.contract import Counts, Graph, Relationship
-from rookery.services.tweets.contract import TweetReads, TweetRecord, TweetType
+from rookery.services.tweets.contract import Revision, TweetReads, TweetRecord, TweetType
 from rookery.services.users.contract import Account, Session, SignedIn, User
 
 encode = msgspec.json.Encoder().encode
@@ -105,7 +105,12 @@ def session(of: Session, current: int) -> shapes.Session:
     )
 
 
-def media(of: TweetRecord) -> list[shapes.Media]:
+def revision(of: Revision) -> shapes.Revision:
+    """What a tweet says or said."""
+    return shapes.Revision(rfc3339(of.at), of.content, of.lang, of.visibility.value, entities(of), media(of))
+
+
+def media(of: TweetRecord | Revision) -> list[shapes.Media]:
     """The attachments of a tweet."""
     if of.media_url is None:
         return []
@@ -113,7 +118,7 @@ def media(of: TweetRecord) -> list[shapes.Media]:
     return [shapes.Media("link" if type is TweetType.TEXT else type.value, of.media_url)]
 
 
-def entities(of: TweetRecord) -> shapes.Entities:
+def entities(of: TweetRecord | Revision) -> shapes.Entities:
     """What a tweet's content refers to."""
     found: Entities = of.entities
     if not (found.mentions or found.hashtags or found.cashtags or found.urls):

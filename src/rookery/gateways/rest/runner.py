@@ -1,6 +1,7 @@
 """What happens around every call: who asks, what they may, what they sent, and what of that goes wrong."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from traceback import format_exception
 from typing import Any, Final
@@ -11,6 +12,7 @@ from msgspec import Struct
 from rookery.gateways.rest import parsing
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
 from rookery.gateways.rest.language import Catalogs
+from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.problems import TooLarge, internal, problem
 from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
 from rookery.services.timelines.contract import Timelines
@@ -36,6 +38,8 @@ class Trace(Struct):
     """The template of the route, once one was found."""
     user_id: int = 0
     """Who asks, once that is known; 0 for a guest."""
+    limits: Sequence[tuple[bytes, bytes]] = ()
+    """Headers of the answer that tell how much more may be asked."""
 
 
 TRACE: Final = "rookery.trace"
@@ -46,8 +50,16 @@ class Runner:
     """Runs operations for requests. It knows ASGI's scope and receive, and no framework."""
 
     def __init__(
-        self, *, users: Users, timelines: Timelines, catalogs: Catalogs, public_reads: bool, body_limit: int
+        self,
+        *,
+        users: Users,
+        timelines: Timelines,
+        catalogs: Catalogs,
+        public_reads: bool,
+        body_limit: int,
+        limits: RateLimits,
     ) -> None:
+        self._limits = limits
         self._users = users
         self._timelines = timelines
         self._catalogs = catalogs
@@ -90,16 +102,23 @@ class Runner:
         receive: Receive,
         headers: Mapping[str, str],
     ) -> Answer:
-        identity = await self._identify(operation.access, headers)
+        trace: Trace = scope[TRACE]
+        client = scope.get("client")
+        address: str = client[0] if client else ""
+        try:
+            identity = await self._identify(operation.access, headers)
+        except Unauthorized:
+            self._count(operation, None, address, trace)
+            raise
+        self._count(operation, identity, address, trace)
         if identity is not None:
-            scope[TRACE].user_id = identity.user_id
+            trace.user_id = identity.user_id
         query = parsing.query(scope["query_string"], operation.known_parameters)
         raw, body = b"", None
         if operation.body is not None:
             parsing.json_only(headers.get("content-type"), headers.get("content-encoding"))
             raw = await read_body(receive, headers, self._body_limit)
             body = parsing.body(raw, operation.body)
-        client = scope.get("client")
         answer = await operation.handle(
             Call(
                 operation=operation,
@@ -110,10 +129,17 @@ class Runner:
                 raw=raw,
                 body=body,
                 identity=identity,
-                address=client[0] if client else "",
+                address=address,
             )
         )
         return _tagged(answer, headers) if operation.etag and answer.status == 200 else answer
+
+    def _count(self, operation: Operation, identity: Identity | None, address: str, trace: Trace) -> None:
+        """Raises TooMany for a request beyond the client's limit."""
+        session = None if identity is None else identity.session_id
+        limited = self._limits.take(session, address, write=operation.method != "GET", now=time.monotonic())
+        trace.limits = limited.headers
+        limited.check()
 
     async def _identify(self, access: Access, headers: Mapping[str, str]) -> Identity | None:
         """Who asks, if they may; None for a guest."""

@@ -3,6 +3,7 @@
 Answers carry every field, always; requests refuse fields that they do not know.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -214,6 +215,49 @@ class Tweet(Struct, frozen=True):
     viewer: ViewerMarks
 
 
+class Revision(Struct, frozen=True):
+    """What a tweet said from `created_at` on, until it was edited."""
+
+    created_at: Moment
+    content: str
+    lang: str | None
+    visibility: Visibility
+    entities: Entities
+    media: list[Media]
+
+
+class RevisionList(Struct, frozen=True):
+    """All revisions of a tweet."""
+
+    items: list[Revision]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class Draft(Struct, frozen=True):
+    """A tweet that is not posted yet. `failure` is the code of the error for which it was not posted at its time."""
+
+    id: Id
+    content: str
+    visibility: Visibility
+    media_url: str | None
+    reply_to: Id | None
+    quote_of: Id | None
+    lang: str | None
+    publish_at: Moment | None
+    failure: str | None
+    created_at: Moment
+    updated_at: Moment
+
+
+class DraftList(Struct, frozen=True):
+    """A page of drafts."""
+
+    items: list[Draft]
+    next: Cursor | None
+    prev: Cursor | None
+
+
 class Tombstone(Struct, frozen=True):
     """Holds the place of a tweet that is not there, or not for the one who asks."""
 
@@ -384,3 +428,39 @@ class NewTweet(Request, frozen=True):
     reply_to: Id | None = None
     quote_of: Id | None = None
     lang: Annotated[str, Meta(description="A BCP 47 tag.")] | None = None
+
+
+class TweetEdit(Request, frozen=True):
+    """Changes of a tweet of mine; what is left out stays."""
+
+    content: Annotated[str, Meta(description="Up to 280 weighted characters (twitter-text 3).")] | UnsetType = UNSET
+    visibility: Visibility | UnsetType = UNSET
+    media_url: _Link | None | UnsetType = UNSET
+    lang: Annotated[str, Meta(description="A BCP 47 tag.")] | None | UnsetType = UNSET
+
+
+_Later = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset; within a year.")]
+
+
+class NewDraft(Request, frozen=True):
+    """A tweet to be posted later."""
+
+    content: str = ""
+    visibility: Visibility = "public"
+    media_url: _Link | None = None
+    reply_to: Id | None = None
+    quote_of: Id | None = None
+    lang: str | None = None
+    publish_at: _Later | None = None
+
+
+class DraftEdit(Request, frozen=True):
+    """Changes of a draft; what is left out stays."""
+
+    content: str | UnsetType = UNSET
+    visibility: Visibility | UnsetType = UNSET
+    media_url: _Link | None | UnsetType = UNSET
+    reply_to: Id | None | UnsetType = UNSET
+    quote_of: Id | None | UnsetType = UNSET
+    lang: str | None | UnsetType = UNSET
+    publish_at: _Later | None | UnsetType = UNSET

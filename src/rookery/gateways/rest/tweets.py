@@ -4,16 +4,19 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
+from msgspec import UNSET
+from msgspec.structs import asdict
+
 from rookery.gateways.rest import parameters, parsing, shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Method, Operation, Parameter
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.interests import Interests
-from rookery.gateways.rest.present import Presenter, encode
+from rookery.gateways.rest.present import Presenter, encode, revision
 from rookery.kernel.errors import NotFound
 from rookery.kernel.ids import parse_id
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import Visibility
-from rookery.services.tweets.contract import IdempotencyKey, NewTweet, Tweet, TweetIngestion, TweetReads
+from rookery.services.tweets.contract import IdempotencyKey, NewTweet, Tweet, TweetChange, TweetIngestion, TweetReads
 from rookery.services.users.contract import User
 
 _TAG: Final = "tweets"
@@ -92,6 +95,29 @@ class TweetCalls:
                 errors=(404,),
             ),
             Operation(
+                id="edit_tweet",
+                method="PATCH",
+                path="/v1/tweets/{id}",
+                summary="Edit a tweet of mine, soon after it was posted; or let fewer people see it, at any time",
+                tag=_TAG,
+                access=Access.WRITE,
+                handle=self.edit,
+                body=shapes.TweetEdit,
+                answer=shapes.Tweet,
+                errors=(404,),
+            ),
+            Operation(
+                id="list_revisions",
+                method="GET",
+                path="/v1/tweets/{id}/revisions",
+                summary="What a tweet says and what it said before it was edited, newest first",
+                tag=_TAG,
+                access=Access.PUBLIC,
+                handle=self.revisions,
+                answer=shapes.RevisionList,
+                errors=(404,),
+            ),
+            Operation(
                 id="delete_tweet",
                 method="DELETE",
                 path="/v1/tweets/{id}",
@@ -166,6 +192,17 @@ class TweetCalls:
     async def list_tweets(self, call: Call) -> Answer:
         found = await self._reads.get(parameters.ids(call.query), call.viewer_id)
         return Answer(self._fragments.tweets(Slice(found)))
+
+    async def edit(self, call: Call) -> Answer:
+        given = {name: value for name, value in asdict(call.body(shapes.TweetEdit)).items() if value is not UNSET}
+        if "visibility" in given:
+            given["visibility"] = Visibility(given["visibility"])
+        edited = await self._ingestion.edit(call.me.user_id, call.id(), TweetChange(**given))
+        return Answer(self._fragments.tweet(edited))
+
+    async def revisions(self, call: Call) -> Answer:
+        found = await self._reads.revisions(call.id(), call.viewer_id)
+        return Answer(encode(shapes.RevisionList([revision(one) for one in found], None, None)))
 
     async def delete(self, call: Call) -> Answer:
         await self._ingestion.delete(call.me.user_id, call.id())

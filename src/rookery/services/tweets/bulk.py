@@ -29,6 +29,8 @@ class OldTweet(msgspec.Struct, frozen=True):
     columns: dict[str, Value]
     answers: str | None = None
     """External id of the tweet of the same source that it answers."""
+    hashtags: Sequence[str] = ()
+    """Keys of its hashtags, each once."""
 
 
 class Done(msgspec.Struct, Generic[T], frozen=True):
@@ -59,6 +61,7 @@ def add_tweets(
     new = {ids[name]: tweet for name, tweet in fresh.items()}
     replies = _settle_replies(new, known, ids)
     tx.many(s.ADD_TWEET, (tweet.columns for tweet in new.values()))
+    tx.many(s.TAG, ({"key": tag, "tweet_id": id} for id, tweet in new.items() for tag in tweet.hashtags))
     for author_id, count in Counter(_int(tweet.columns["author_id"]) for tweet in new.values()).items():
         tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=count)
     touched = _count(tx, "replies", replies)

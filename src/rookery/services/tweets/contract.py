@@ -78,6 +78,12 @@ class TweetRecord(msgspec.Struct, frozen=True, gc=False):
         return self.mentions.values()
 
     @property
+    def hashtags(self) -> tuple[str, ...]:
+        """The keys of its hashtags, each once."""
+        tags = self.entities.hashtags
+        return tuple(dict.fromkeys([tag.key for tag in tags])) if tags else ()
+
+    @property
     def root(self) -> int:
         """The conversation's first tweet."""
         return self.root_id or self.id
@@ -145,6 +151,28 @@ class NewTweet(msgspec.Struct, frozen=True):
     """BCP 47 tag, as the client declares it."""
 
 
+class TweetChange(msgspec.Struct, frozen=True):
+    """Changes of a tweet; UNSET fields stay as they are."""
+
+    content: str | msgspec.UnsetType = msgspec.UNSET
+    visibility: Visibility | msgspec.UnsetType = msgspec.UNSET
+    media_url: str | None | msgspec.UnsetType = msgspec.UNSET
+    lang: str | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """A tweet as it stood from `at` on, until it was edited."""
+
+    at: Millis
+    content: str
+    visibility: Visibility
+    type: TweetType
+    lang: str | None = None
+    media_url: str | None = None
+    entities: Entities = NO_ENTITIES
+    mentions: Mapping[str, int] = NO_MENTIONS
+
+
 class IdempotencyKey(msgspec.Struct, frozen=True):
     """A client's key for one request, with a hash of the request's body."""
 
@@ -194,6 +222,23 @@ class Posted(Event, topic="tweets", version=1):
     mentioned_ids: tuple[int, ...] = ()
     hashtags: tuple[str, ...] = ()
     """Keys of the hashtags."""
+    touched: Touched = ()
+
+
+class Edited(Event, topic="tweets", version=1):
+    """A tweet was edited: what it says, what it carries, or whom it is for."""
+
+    tweet_id: int
+    author_id: int
+    tweet_version: int
+    visibility: Visibility
+    reworded: bool
+    """Whether something else changed than whom it is for."""
+    mentioned_ids: tuple[int, ...] = ()
+    """Whom it mentions now; and those of them whom it did not mention before:"""
+    newly_mentioned_ids: tuple[int, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    """Keys of the hashtags that it has now."""
     touched: Touched = ()
 
 
@@ -274,6 +319,15 @@ class TweetIngestion(Protocol):
         With a key, a repeat within 24 h answers the same tweet and posts nothing; with another body it raises
         Invalid("idempotency_key_reused"). Raises Forbidden("blocked") where the author of the tweet answered or quoted, or of
         the conversation's first tweet, blocks or is blocked; Invalid naming the field for bad content.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(Invalid, NotFound, Forbidden))
+    async def edit(self, author_id: int, tweet_id: int, change: TweetChange) -> Tweet:
+        """Edit one's own tweet; what it said before stays readable. A change that changes nothing does nothing.
+
+        Raises Forbidden("edit_too_late") when the time for edits is over, which does not hold for letting fewer people see it,
+        Forbidden("too_many_edits"), Forbidden("not_yours"), and Invalid as `post` does.
         """
         ...
 
@@ -380,6 +434,11 @@ class TweetReads(Protocol):
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))
+    async def revisions(self, tweet_id: int, viewer_id: int) -> list[Revision]:
+        """What a tweet says and what it said, newest first; without what was not for this viewer when it was written."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
     async def thread(self, tweet_id: int, viewer_id: int, page: Page) -> Thread:
         """The conversation around a tweet. A deleted tweet's thread can be read as long as it has replies."""
         ...
@@ -392,6 +451,11 @@ class TweetReads(Protocol):
     @rpc(idempotent=True, raises=(NotFound,))
     async def quotes(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
         """Tweets that quote it, newest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(Invalid,))
+    async def tagged(self, hashtag: str, viewer_id: int, page: Page) -> Slice[Tweet]:
+        """Tweets with a hashtag, in any spelling of it, newest first. Raises Invalid for what is no hashtag."""
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))

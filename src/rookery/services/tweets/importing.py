@@ -86,7 +86,10 @@ def prepare(
             "imported_retweets": tweet.retweets,
             "imported_favorites": tweet.favorites,
         }
-        made.append(OldTweet(tweet.source, tweet.external_id, tweet.created_at, columns, tweet.reply_to_external_id))
+        hashtags = tuple(dict.fromkeys([tag.key for tag in found.hashtags])) if found.hashtags else ()
+        made.append(
+            OldTweet(tweet.source, tweet.external_id, tweet.created_at, columns, tweet.reply_to_external_id, hashtags)
+        )
     return made
 
 

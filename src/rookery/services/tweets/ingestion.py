@@ -9,14 +9,25 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from rookery.kernel.clock import Clock
+from rookery.kernel.clock import MINUTE, Clock, Millis
 from rookery.kernel.errors import Forbidden
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.idset import EMPTY
+from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Place, Viewer, public, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets import importing, rules
-from rookery.services.tweets.contract import IdempotencyKey, ImportedEntry, ImportedTweet, NewTweet, Tweet, TweetRecord
+from rookery.services.tweets.contract import (
+    NO_MENTIONS,
+    IdempotencyKey,
+    ImportedEntry,
+    ImportedTweet,
+    NewTweet,
+    Tweet,
+    TweetChange,
+    TweetRecord,
+)
+from rookery.services.tweets.editing import Edit
 from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.store import Mark, PostKey, TweetStore, not_found
 from rookery.services.users.contract import User, Users
@@ -39,13 +50,16 @@ class IngestionService:
         graph: Graph,
         ids: IdGenerator,
         clock: Clock,
+        edit_window: Millis = 30 * MINUTE,
     ) -> None:
+        """`edit_window` is the time within which a tweet can be edited."""
         self._store = store
         self._reads = reads
         self._users = users
         self._graph = graph
         self._ids = ids
         self._clock = clock
+        self._edit_window = edit_window
 
     # --- posting
 
@@ -60,8 +74,7 @@ class IngestionService:
             if (posted := await self._store.posted_with(post_key, now)) is not None:
                 return await self._show(posted, author_id)
         content, found = rules.checked(new)
-        handles = importing.handles_in([(content, found)])
-        people: Mapping[str, User] = await self._users.by_handles(handles) if handles else {}
+        mentions = await self._mentions(content, found)
         parent, quoted = await self._parents(author_id, new)
         draft = TweetRecord(
             id=0,
@@ -79,7 +92,7 @@ class IngestionService:
             quote_of=new.quote_of,
             quoted_user_id=None if quoted is None else quoted.author_id,
             entities=found,
-            mentions=importing.mentions_of(found, people),
+            mentions=mentions,
             counted=public(new.visibility, author),
         )
         posted = await self._store.post(draft, self._ids.next, post_key)
@@ -88,12 +101,29 @@ class IngestionService:
             return Tweet(msgspec.structs.replace(draft, id=posted), author)
         return await self._show(posted, author_id)
 
+    async def edit(self, author_id: int, tweet_id: int, change: TweetChange) -> Tweet:
+        author = await self._actor(author_id)
+        await self._own(author_id, tweet_id)
+        content, found = rules.checked(change)
+        mentions = await self._mentions(content, found)
+        now = self._clock.now()
+        await self._store.edit(tweet_id, Edit(change, author, now, self._edit_window, content, found, mentions))
+        return await self._show(tweet_id, author_id)
+
     async def delete(self, author_id: int, tweet_id: int) -> None:
         await self._actor(author_id)
+        await self._own(author_id, tweet_id)
+        await self._store.delete(author_id, tweet_id, self._clock.now())
+
+    async def _own(self, author_id: int, tweet_id: int) -> None:
+        """Raises NotFound for a tweet of somebody else's that they may not see. Of one that they may, the store tells."""
         record = (await self._reads.records([tweet_id])).get(tweet_id)
         if record is None or record.author_id != author_id:
             await self._target(author_id, tweet_id)
-        await self._store.delete(author_id, tweet_id, self._clock.now())
+
+    async def _mentions(self, content: str, found: Entities) -> Mapping[str, int]:
+        handles = importing.handles_in([(content, found)]) if found.mentions else ()
+        return importing.mentions_of(found, await self._users.by_handles(handles)) if handles else NO_MENTIONS
 
     async def _parents(self, author_id: int, new: NewTweet) -> tuple[TweetRecord | None, TweetRecord | None]:
         """The tweets answered and quoted. Raises NotFound naming the field, Forbidden("blocked")."""

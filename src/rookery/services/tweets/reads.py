@@ -9,19 +9,22 @@ import numpy as np
 from rookery.infra.cache.port import Cache
 from rookery.infra.events.port import Event
 from rookery.kernel.clock import Clock
-from rookery.kernel.errors import NotFound
+from rookery.kernel.errors import Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
+from rookery.kernel.text import hashtag_key, is_hashtag
 from rookery.kernel.visibility import Place, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets.contract import (
     Candidates,
     Deleted,
+    Edited,
     Entry,
     Favorited,
     Imported,
     Posted,
     Recounted,
     Retweeted,
+    Revision,
     Thread,
     Tombstone,
     Touched,
@@ -30,6 +33,7 @@ from rookery.services.tweets.contract import (
     Unfavorited,
     Unretweeted,
 )
+from rookery.services.tweets.editing import revision
 from rookery.services.tweets.hydrate import Hydrator
 from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
@@ -116,6 +120,11 @@ class ReadService:
         await self._seen(tweet_id, viewer_id)
         return await self._tweets(Listing.QUOTES, tweet_id, viewer_id, page, Place.THREAD)
 
+    async def tagged(self, hashtag: str, viewer_id: int, page: Page) -> Slice[Tweet]:
+        if not is_hashtag(f"#{hashtag}"):
+            raise Invalid("{field} is no hashtag", field="tag", code="invalid_hashtag")
+        return await self._tweets(Listing.TAGGED, hashtag_key(hashtag), viewer_id, page, Place.DISCOVERY)
+
     async def favorites(self, user_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
         """A protected account's favorites are for its followers: others find the list empty."""
         await self._account(user_id, viewer_id)
@@ -125,7 +134,7 @@ class ReadService:
         return await self._tweets(Listing.BOOKMARKS, user_id, user_id, page, Place.DIRECT)
 
     async def _tweets(
-        self, listing: Listing, key: int, viewer_id: int, page: Page, place: Place, actor_id: int | None = None
+        self, listing: Listing, key: int | str, viewer_id: int, page: Page, place: Place, actor_id: int | None = None
     ) -> Slice[Tweet]:
         """A page of tweets; the tweet's id is the last column of each row."""
 
@@ -172,6 +181,17 @@ class ReadService:
             own[0] or Tombstone(tweet_id),
             replies.map(lambda tweets: tweets[::-1]),
         )
+
+    async def revisions(self, tweet_id: int, viewer_id: int) -> list[Revision]:
+        record, author, viewer = await self._seen(tweet_id, viewer_id)
+        return [
+            revision(record),
+            *(
+                one
+                for one in await self._store.revisions(tweet_id)
+                if visible(viewer, _as_it_was(record, one), author, Place.DIRECT)
+            ),
+        ]
 
     async def _readable(self, tweet_id: int, viewer_id: int) -> TweetRecord:
         """A tweet that the viewer sees, or the tombstone of one that they would see, if it has replies; NotFound else."""
@@ -232,7 +252,7 @@ class ReadService:
             touched: Touched = getattr(event, "touched", ())
             self._forget(touched)
             match event:
-                case Deleted():
+                case Deleted() | Edited():
                     self._outdated(event.tweet_id, event.tweet_version)
                 case Unretweeted():
                     self._outdated(event.retweet_id, UNDONE)
@@ -264,6 +284,11 @@ class ReadService:
     def account_changed(self, user_id: int) -> None:
         """The account has a newer version, of this process's making or another's."""
         self._settled.forget_account(user_id)
+
+
+def _as_it_was(record: TweetRecord, then: Revision) -> TweetRecord:
+    """The tweet with the audience that it had then."""
+    return msgspec.structs.replace(record, visibility=then.visibility, mentions=then.mentions)
 
 
 def _answers_another(entry: Entry) -> bool:

@@ -5,7 +5,15 @@ import msgspec
 from rookery.infra.sql.port import Row, Value
 from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Visibility
-from rookery.services.tweets.contract import NO_COUNTS, NO_ENTITIES, NO_MENTIONS, TweetCounts, TweetRecord, TweetType
+from rookery.services.tweets.contract import (
+    NO_COUNTS,
+    NO_ENTITIES,
+    NO_MENTIONS,
+    Revision,
+    TweetCounts,
+    TweetRecord,
+    TweetType,
+)
 
 _VISIBILITIES = {str(v): v for v in Visibility}
 _TYPES = {str(t): t for t in TweetType}
@@ -95,25 +103,47 @@ def tweet_of(row: Row) -> TweetRecord:
     )
 
 
-def columns_of(record: TweetRecord) -> dict[str, Value]:
-    """The parameters of `statements.ADD_TWEET` for a new tweet."""
+def revision_of(row: Row) -> Revision:
+    """The revision in a row of `statements.REVISIONS_OF`."""
+    at, content, visibility, type, lang, media_url, entities, mentions = row
+    return Revision(
+        at,
+        content,
+        _VISIBILITIES[visibility],
+        _TYPES[type],
+        lang,
+        media_url,
+        NO_ENTITIES if entities is None else _entities_of(entities),
+        NO_MENTIONS if mentions is None else _mentions_of(mentions),
+    )
+
+
+def said(record: TweetRecord | Revision) -> dict[str, Value]:
+    """The columns that edits change and revisions keep."""
     return {
-        "id": record.id,
-        "author_id": record.author_id,
         "content": record.content,
         "lang": record.lang,
         "visibility": record.visibility.value,
         "type": record.type.value,
         "media_url": record.media_url,
+        "entities": None
+        if record.entities is NO_ENTITIES or record.entities == NO_ENTITIES
+        else msgspec.json.encode(record.entities).decode(),
+        "mentions": msgspec.json.encode(record.mentions).decode() if record.mentions else None,
+    }
+
+
+def columns_of(record: TweetRecord) -> dict[str, Value]:
+    """The parameters of `statements.ADD_TWEET` for a new tweet."""
+    return {
+        "id": record.id,
+        "author_id": record.author_id,
+        **said(record),
         "reply_to": record.reply_to,
         "reply_to_user_id": record.reply_to_user_id,
         "root_id": record.root_id,
         "quote_of": record.quote_of,
         "quoted_user_id": record.quoted_user_id,
-        "entities": None
-        if record.entities is NO_ENTITIES or record.entities == NO_ENTITIES
-        else msgspec.json.encode(record.entities).decode(),
-        "mentions": msgspec.json.encode(record.mentions).decode() if record.mentions else None,
         "counted": int(record.counted),
         "created_at": record.created_at,
         "source": None,

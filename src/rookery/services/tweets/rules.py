@@ -4,9 +4,11 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from msgspec import UNSET
+
 from rookery.kernel.errors import FieldError, Invalid
 from rookery.kernel.text import LIMIT, Entities, entities, flaw, normal
-from rookery.services.tweets.contract import NewTweet, TweetType
+from rookery.services.tweets.contract import NO_ENTITIES, NewTweet, TweetChange, TweetType
 
 MAX_MEDIA_URL: Final = 2048
 MAX_LANG: Final = 35  # RFC 5646, 4.4.1: the buffer that holds every tag in use
@@ -32,19 +34,23 @@ _TYPES: Final = {
 _TYPE_OF: Final = {extension: type for type, extensions in _TYPES.items() for extension in extensions}
 
 
-def checked(new: NewTweet) -> tuple[str, Entities]:
-    """The content in its normal form, and its entities. Raises Invalid naming every wrong field."""
-    content = normal(new.content)
-    found = entities(content)
+def checked(new: NewTweet | TweetChange) -> tuple[str, Entities]:
+    """The content in its normal form, and its entities; nothing where a change leaves it as it is. Raises Invalid naming every
+    wrong field.
+    """
+    content, found = "", NO_ENTITIES
     errors: list[FieldError] = []
-    if (code := flaw(content, urls=found.urls)) is not None:
-        params = {"field": "content", "limit": LIMIT}
-        errors.append(FieldError("content", code, _FLAWS[code], params))
-    if new.media_url is not None and (code := media_url_flaw(new.media_url)) is not None:
+    if new.content is not UNSET:
+        content = normal(new.content)
+        found = entities(content)
+        if (code := flaw(content, urls=found.urls)) is not None:
+            params = {"field": "content", "limit": LIMIT}
+            errors.append(FieldError("content", code, _FLAWS[code], params))
+    if isinstance(new.media_url, str) and (code := media_url_flaw(new.media_url)) is not None:
         params = {"field": "media_url", "limit": MAX_MEDIA_URL}
         sentence = "an attachment is an http or https address of at most {limit} characters"
         errors.append(FieldError("media_url", code, sentence, params))
-    if new.lang is not None and not is_lang(new.lang):
+    if isinstance(new.lang, str) and not is_lang(new.lang):
         sentence = "a language is a BCP 47 tag, such as en or pt-BR"
         errors.append(FieldError("lang", "invalid_lang", sentence, {"field": "lang"}))
     if errors:

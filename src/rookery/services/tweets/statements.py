@@ -19,9 +19,20 @@ from sqlalchemy import (
 
 from rookery.infra.sql.port import Statement, insert, one_of
 from rookery.services.tweets.contract import BOOKMARKED, FAVORITED, RETWEETED
-from rookery.services.tweets.tables import AUTHORS, BOOKMARKS, COUNTS, FAVORITES, KEYS, RETWEETS, TWEETS
+from rookery.services.tweets.tables import (
+    AUTHORS,
+    BOOKMARKS,
+    COUNTS,
+    FAVORITES,
+    HASHTAGS,
+    KEYS,
+    RETWEETS,
+    REVISIONS,
+    TWEETS,
+)
 
 _t, _c, _r, _f, _b, _a, _k = TWEETS.c, COUNTS.c, RETWEETS.c, FAVORITES.c, BOOKMARKS.c, AUTHORS.c, KEYS.c
+_v, _h = REVISIONS.c, HASHTAGS.c
 _standing = _t.deleted_at.is_(None)
 
 # --- records
@@ -99,6 +110,7 @@ def _pages(
 REPLIES = _pages((_t.id,), _t.id, _t.reply_to == bindparam("key"), _standing)
 QUOTES = _pages((_t.id,), _t.id, _t.quote_of == bindparam("key"), _standing)
 MEDIA = _pages((_t.id, _t.id), _t.id, _t.author_id == bindparam("key"), _t.media_url.is_not(None), _standing)
+TAGGED = _pages((_h.tweet_id,), _h.tweet_id, _h.key == bindparam("key"))
 RETWEETERS = _pages((_r.id, _r.user_id), _r.id, _r.tweet_id == bindparam("key"))
 FAVORITERS = _pages((_f.id, _f.user_id), _f.id, _f.tweet_id == bindparam("key"))
 FAVORITES_OF = _pages((_f.id, _f.tweet_id), _f.id, _f.user_id == bindparam("key"))
@@ -195,6 +207,8 @@ ENTOMB = Statement(
         version=_t.version + 1,
     )
 )
+TAG = Statement(insert(HASHTAGS).values(key=bindparam("key"), tweet_id=bindparam("tweet_id")))
+UNTAG = Statement(delete(HASHTAGS).where(one_of(_h.key, "keys"), _h.tweet_id == bindparam("tweet_id")))
 STATE_OF = Statement(select(_t.author_id, _t.deleted_at).where(_t.id == bindparam("id")))
 
 _numbers: dict[str, Any] = {n: bindparam(n) for n in ("tweet_id", "replies", "retweets", "quotes", "favorites")}
@@ -217,6 +231,26 @@ _authored = insert(AUTHORS).values(user_id=bindparam("user_id"), tweets=bindpara
 COUNT_AUTHOR = Statement(
     _authored.on_conflict_do_update(index_elements=["user_id"], set_={"tweets": _a.tweets + _authored.excluded.tweets})
 )
+
+# --- editing
+
+_SAID = ("content", "visibility", "type", "lang", "media_url", "entities", "mentions")
+EDIT = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"), _standing)
+    .values(
+        **{name: bindparam(name) for name in (*_SAID, "counted", "edited_at")},
+        version=_t.version + 1,
+    )
+)
+KEEP_REVISION = Statement(
+    insert(REVISIONS).values({name: bindparam(name) for name in ("tweet_id", "number", "at", *_SAID)})
+)
+LAST_REVISION = Statement(select(func.coalesce(func.max(_v.number), 0)).where(_v.tweet_id == bindparam("tweet_id")))
+REVISIONS_OF = Statement(
+    select(_v.at, *(_v[name] for name in _SAID)).where(_v.tweet_id == bindparam("tweet_id")).order_by(_v.number.desc())
+)
+DROP_REVISIONS = Statement(delete(REVISIONS).where(_v.tweet_id == bindparam("tweet_id")))
 
 # --- retweets, favorites, bookmarks
 

@@ -16,16 +16,19 @@ from rookery.services.tweets import statements as s
 from rookery.services.tweets.contract import (
     Candidates,
     Deleted,
+    Edited,
     Favorited,
     ImportedEntry,
     Posted,
     Retweeted,
+    Revision,
     Touched,
     TweetRecord,
     Unfavorited,
     Unretweeted,
 )
-from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, tweet_of
+from rookery.services.tweets.editing import MAX_EDITS, Edit, revision
+from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, revision_of, said, tweet_of
 from rookery.services.tweets.tables import METADATA as METADATA
 
 KEY_LIFE: Millis = DAY
@@ -39,6 +42,9 @@ _MANY_MARKS = 200
 _NEWEST_MARKS = 500
 _MANY = 1_000_000
 
+Share = tuple[int, int, int, int]
+"""Added to replies, retweets, quotes, favorites."""
+
 NewId = Callable[[], int]
 """Issues ids; called inside the transaction, so that their order is that of the commits."""
 
@@ -48,6 +54,7 @@ class Listing(Enum):
 
     REPLIES = s.REPLIES
     QUOTES = s.QUOTES
+    TAGGED = s.TAGGED
     RETWEETERS = s.RETWEETERS
     FAVORITERS = s.FAVORITERS
     FAVORITES = s.FAVORITES_OF
@@ -128,10 +135,10 @@ class TweetStore:
                 found[id] = RetweetRecord(id, tweet_id, user_id)
         return found
 
-    async def rows(self, listing: Listing, key: int, page: Page) -> list[Row]:
+    async def rows(self, listing: Listing, key: int | str, page: Page) -> list[Row]:
         """Up to `page.limit` rows of a list, in the order of the search: newest first, or upwards from `after`.
 
-        `key` is the tweet's or the person's id. A row begins with its cursor.
+        `key` is the tweet's or the person's id, or a hashtag's key. A row begins with its cursor.
         """
         down, up = listing.value
         if page.after is not None:
@@ -181,6 +188,10 @@ class TweetStore:
         """The chain of tweets answered from `tweet_id` (the first) upwards, at most `statements.MAX_ANCESTORS`."""
         return [row[0] for row in await self._database.all(s.ANCESTORS, id=tweet_id)]
 
+    async def revisions(self, tweet_id: int) -> list[Revision]:
+        """What a tweet said before it was edited, newest first."""
+        return [revision_of(row) for row in await self._database.all(s.REVISIONS_OF, tweet_id=tweet_id)]
+
     async def has_replies(self, tweet_id: int) -> bool:
         """Whether a standing tweet answers this one."""
         return await self._database.one(s.HAS_REPLIES, id=tweet_id) is not None
@@ -220,6 +231,9 @@ class TweetStore:
             id = columns["id"] = new_id()
             tx.run(s.ADD_TWEET, **columns)
             tx.run(s.COUNT_AUTHOR, user_id=draft.author_id, tweets=1)
+            hashtags = draft.hashtags
+            for tag in hashtags:
+                tx.run(s.TAG, key=tag, tweet_id=id)
             if key is not None:
                 tx.run(s.DROP_KEYS, before=draft.created_at - KEY_LIFE, limit=_STALE_KEYS)
                 tx.run(
@@ -241,7 +255,7 @@ class TweetStore:
                 draft.quote_of,
                 draft.quoted_user_id,
                 tuple(dict.fromkeys(draft.mentions.values())),
-                tuple(dict.fromkeys(tag.key for tag in draft.entities.hashtags)),
+                hashtags,
                 _versions(parents),
             )
             self._commit(tx, event, (msgspec.structs.replace(draft, id=id), *parents), wrote=draft.author_id)
@@ -249,18 +263,64 @@ class TweetStore:
 
         return await self._database.write(work, brief=True)
 
+    async def edit(self, tweet_id: int, edit: Edit) -> None:
+        """Apply an edit, and keep what was said before. Raises NotFound for a tombstone, Forbidden for another's tweet, when it is
+        too late, or after too many edits.
+        """
+
+        def work(tx: Transaction) -> None:
+            record = _owned(tx, edit.author.id, tweet_id)
+            if record.deleted:
+                raise not_found()
+            edited, reworded = edit.applied(record)
+            if edited is record:
+                return
+            if reworded:
+                number = tx.all(s.LAST_REVISION, tweet_id=tweet_id)[0][0] + 1
+                if number > MAX_EDITS:
+                    raise Forbidden("a tweet can be edited {limit} times", limit=MAX_EDITS, code="too_many_edits")
+                before = revision(record)
+                tx.run(s.KEEP_REVISION, tweet_id=tweet_id, number=number, at=before.at, **said(before))
+            tx.run(
+                s.EDIT,
+                tweet_id=tweet_id,
+                counted=int(edited.counted),
+                edited_at=edited.edited_at,
+                **said(edited),
+            )
+            hashtags = edited.hashtags
+            _retag(tx, tweet_id, record.hashtags, hashtags)
+            shares: Mapping[int, Share] = {}
+            if edited.counted is not record.counted:
+                # A share is of those that count alone.
+                shares = _shares(edited, 1) if edited.counted else _shares(record, -1)
+            parents = _recount(tx, shares)
+            known = set(record.mentioned_ids)
+            mentioned = tuple(dict.fromkeys(edited.mentioned_ids))
+            event = Edited(
+                tweet_id,
+                edited.author_id,
+                edited.version,
+                edited.visibility,
+                reworded,
+                mentioned,
+                tuple(id for id in mentioned if id not in known),
+                hashtags,
+                _versions(parents),
+            )
+            self._commit(tx, event, (edited, *parents))
+
+        await self._database.write(work, brief=True)
+
     async def delete(self, author_id: int, tweet_id: int, now: Millis) -> None:
         """Leave a tombstone, once. Raises NotFound for what never was, Forbidden for another's tweet."""
 
         def work(tx: Transaction) -> None:
-            rows = tx.all(s.TWEETS_BY_ID, ids=[tweet_id])
-            if not rows:
-                raise not_found()
-            record = tweet_of(rows[0])
-            if record.author_id != author_id:
-                raise Forbidden("this tweet is not yours", code="not_yours")
+            record = _owned(tx, author_id, tweet_id)
             if not tx.run(s.ENTOMB, tweet_id=tweet_id, at=now):
                 return
+            tx.run(s.DROP_REVISIONS, tweet_id=tweet_id)
+            _retag(tx, tweet_id, record.hashtags, ())
             tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
             parents = _recount(tx, _shares(record, -1))
             tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
@@ -391,11 +451,29 @@ def not_found(field: str | None = None) -> NotFound:
     return NotFound("there is no such tweet", field=field)
 
 
+def _owned(tx: Transaction, author_id: int, tweet_id: int) -> TweetRecord:
+    rows = tx.all(s.TWEETS_BY_ID, ids=[tweet_id])
+    if not rows:
+        raise not_found()
+    record = tweet_of(rows[0])
+    if record.author_id != author_id:
+        raise Forbidden("this tweet is not yours", code="not_yours")
+    return record
+
+
 def _standing(tx: Transaction, tweet_id: int, field: str | None = None) -> int:
     row = tx.one(s.STATE_OF, id=tweet_id)
     if row is None or row[1] is not None:
         raise not_found(field)
     return row[0]
+
+
+def _retag(tx: Transaction, tweet_id: int, old: Sequence[str], new: Sequence[str]) -> None:
+    if gone := [tag for tag in old if tag not in new]:
+        tx.run(s.UNTAG, keys=gone, tweet_id=tweet_id)
+    for tag in new:
+        if tag not in old:
+            tx.run(s.TAG, key=tag, tweet_id=tweet_id)
 
 
 def _bound(row: Row | None, key: PostKey, now: Millis) -> int | None:
@@ -406,11 +484,11 @@ def _bound(row: Row | None, key: PostKey, now: Millis) -> int | None:
     return row[1]
 
 
-def _shares(record: TweetRecord, sign: int) -> Mapping[int, tuple[int, int, int, int]]:
-    """What a tweet adds to (replies, retweets, quotes, favorites) of those that it answers and quotes."""
+def _shares(record: TweetRecord, sign: int) -> Mapping[int, Share]:
+    """What a tweet adds to the counts of those that it answers and quotes."""
     if not record.counted:
         return {}
-    shares: dict[int, tuple[int, int, int, int]] = {}
+    shares: dict[int, Share] = {}
     if record.reply_to is not None:
         shares[record.reply_to] = (sign, 0, sign if record.quote_of == record.reply_to else 0, 0)
     if record.quote_of is not None and record.quote_of not in shares:
@@ -418,7 +496,7 @@ def _shares(record: TweetRecord, sign: int) -> Mapping[int, tuple[int, int, int,
     return shares
 
 
-def _recount(tx: Transaction, shares: Mapping[int, tuple[int, int, int, int]]) -> list[TweetRecord]:
+def _recount(tx: Transaction, shares: Mapping[int, Share]) -> list[TweetRecord]:
     """Add to counts; the tweets as they are since."""
     for id, (replies, retweets, quotes, favorites) in shares.items():
         tx.run(s.COUNT, tweet_id=id, replies=replies, retweets=retweets, quotes=quotes, favorites=favorites)

@@ -66,6 +66,36 @@ Index(
     postgresql_where=_EXTERNAL,
 )
 
+# What tweets said before they were edited; goes when they are deleted.
+REVISIONS = Table(
+    "tweets_revisions",
+    METADATA,
+    Column("tweet_id", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),  # from 1 on, in the order of the edits
+    Column("at", BigInteger, nullable=False),  # since when it said so
+    Column("content", Text, nullable=False),
+    Column("visibility", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("lang", Text),
+    Column("media_url", Text),
+    Column("entities", Text),
+    Column("mentions", Text),
+    PrimaryKeyConstraint("tweet_id", "number"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+# The hashtags of standing tweets, by their keys.
+HASHTAGS = Table(
+    "tweets_hashtags",
+    METADATA,
+    Column("key", Text, nullable=False),
+    Column("tweet_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("key", "tweet_id"),  # a hashtag's tweets, newest first
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
 # Narrow, so that a favorite rewrites some bytes and not the tweet. A tweet that nobody touched has no row.
 COUNTS = Table(
     "tweets_counts",

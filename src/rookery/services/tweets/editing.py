@@ -1,0 +1,83 @@
+"""The rules of editing. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+
+from rookery.kernel.clock import MINUTE, Millis
+from rookery.kernel.errors import Forbidden
+from rookery.kernel.text import Entities
+from rookery.kernel.visibility import Visibility, public
+from rookery.services.tweets.contract import Revision, TweetChange, TweetRecord
+from rookery.services.tweets.rules import type_of
+from rookery.services.users.contract import User
+
+MAX_EDITS: Final = 100
+"""Edits of what a tweet says; each keeps a revision."""
+
+_AUDIENCE: Final = tuple(Visibility)
+"""From those for most people to those for fewest."""
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """A change that was checked, with what its text refers to."""
+
+    change: TweetChange
+    author: User
+    now: Millis
+    window: Millis
+    """Time from the posting on within which everything may be edited."""
+    content: str
+    entities: Entities
+    mentions: Mapping[str, int]
+
+    def applied(self, record: TweetRecord) -> tuple[TweetRecord, bool]:
+        """The tweet as it is to be, `record` itself where nothing changes; and whether it says something else than before.
+
+        Raises Forbidden when it is too late.
+        """
+        change = self.change
+        new: dict[str, Any] = {
+            name: value
+            for name in ("visibility", "media_url", "lang")
+            if (value := getattr(change, name)) is not UNSET and value != getattr(record, name)
+        }
+        if change.content is not UNSET and self.content != record.content:
+            new.update(content=self.content, entities=self.entities, mentions=self.mentions)
+        if not new:
+            return record, False
+        edited = msgspec.structs.replace(record, **new)
+        reworded = new.keys() != {"visibility"}
+        widened = _AUDIENCE.index(edited.visibility) < _AUDIENCE.index(record.visibility)
+        if (reworded or widened) and self.now - record.created_at > self.window:
+            raise Forbidden(
+                "a tweet can be edited for {minutes} minutes; after that, fewer people may be let see it",
+                minutes=round(self.window / MINUTE),
+                code="edit_too_late",
+            )
+        edited = msgspec.structs.replace(
+            edited,
+            version=record.version + 1,
+            type=type_of(edited.media_url, edited.entities),
+            edited_at=self.now if reworded else record.edited_at,
+            counted=record.counted
+            if edited.visibility is record.visibility
+            else public(edited.visibility, self.author),
+        )
+        return edited, reworded
+
+
+def revision(record: TweetRecord) -> Revision:
+    """What the tweet says now."""
+    return Revision(
+        record.edited_at or record.created_at,
+        record.content,
+        record.visibility,
+        record.type,
+        record.lang,
+        record.media_url,
+        record.entities,
+        record.mentions,
+    )
