@@ -75,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     edit_minutes: float = 30.0
     """Minutes within which a tweet can be edited; afterwards fewer people may be let see it. 0: never."""
 
+    registration: str = "open"
+    """Who may open an account: open (everybody), invitation (whoever has a code), closed (nobody)."""
     session_days: float = 90.0
     """Days after which a token expires."""
     grace_days: float = 30.0
@@ -209,6 +211,8 @@ def _checked(made: Settings) -> Settings:
     for name in ("port", "metrics_port"):
         if getattr(made, name) > 65_535:
             raise BadSetting(f"{name} is at most 65535, not {getattr(made, name)}")
+    if made.registration not in ("open", "invitation", "closed"):
+        raise BadSetting(f"registration is open, invitation or closed, not {made.registration!r}")
     if made.log_format not in ("console", "json"):
         raise BadSetting(f"log_format is console or json, not {made.log_format!r}")
     if made.log_level not in ("debug", "info", "warning", "error"):

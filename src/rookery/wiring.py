@@ -56,7 +56,7 @@ from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import User
+from rookery.services.users.contract import RegistrationMode, User
 from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
@@ -505,6 +505,7 @@ def _users_policy(settings: Settings) -> UsersPolicy:
     return UsersPolicy(
         grace=int(settings.grace_days * DAY),
         session_lifetime=int(settings.session_days * DAY),
+        registration=RegistrationMode(settings.registration),
         attempts_per_account=settings.login_attempts_account,
         attempts_per_address=settings.login_attempts_address,
     )

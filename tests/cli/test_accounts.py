@@ -72,6 +72,17 @@ def test_an_account_made_beside_a_server_logs_in_there_and_its_tokens_work_until
         assert until(lambda: httpx.get(f"{server.url}/v1/users/me", headers=mine).status_code == 401)
 
 
+def test_an_invitation_made_beside_a_server_opens_one_account_there(rookery):
+    with Server(rookery.data, registration="invitation") as server:
+        new = {"handle": "ann", "email": "ann@example.org", "password": "long secret"}
+        refused = httpx.post(f"{server.url}/v1/users", json=new)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invitation_needed")
+        code = rookery.ok("user", "invite").out.strip()
+        assert httpx.post(f"{server.url}/v1/users", json=new | {"invitation": code}).status_code == 201
+        other = {"handle": "bob", "email": "bob@example.org", "password": "long secret", "invitation": code}
+        assert httpx.post(f"{server.url}/v1/users", json=other).json()["code"] == "invalid_invitation"
+
+
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [

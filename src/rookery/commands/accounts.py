@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rookery.commands.common import Data, Json, find, public, settings_of, time_text, with_network
+from rookery.kernel.clock import DAY
 from rookery.terminal import answer, ask_secret, say
 
 if TYPE_CHECKING:
-    from rookery.services.users.contract import User
+    from rookery.services.users.contract import Invitation, User
     from rookery.wiring import Network
 
 users = typer.Typer(help="Accounts: make, look at, change.", no_args_is_help=True)
@@ -44,7 +45,9 @@ def create_user(
 
     async def work(network: "Network") -> "User":
         made = await network.users.register(
-            Registration(handle=handle, email=email, password=secret, name=name), Client("rookery user create")
+            Registration(handle=handle, email=email, password=secret, name=name),
+            Client("rookery user create"),
+            by_operator=True,
         )
         await network.users.revoke(made.account.user.id, made.session.id)
         if role is RoleName.PERSON:
@@ -98,6 +101,23 @@ def make_token(
     made = with_network(settings_of(data, session_days=days), work)
     shown = {"token": made.token, "scopes": made.session.scopes, "expires_at": time_text(made.session.expires_at)}
     answer(as_json, shown, [made.token])
+
+
+@users.command("invite")
+def invite(
+    data: Data = None,
+    uses: Annotated[int, typer.Option(min=1, max=10_000, help="Accounts that may be opened with it.")] = 1,
+    days: Annotated[float, typer.Option(min=0.001, max=3_660, help="How long it is good.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Print a fresh invitation code, and nothing else; for the setting registration = "invitation"."""
+
+    async def work(network: "Network") -> "Invitation":
+        return await network.users.invite(uses, int(days * DAY))
+
+    made = with_network(settings_of(data), work)
+    shown = {"code": made.code, "uses": made.uses, "expires_at": time_text(made.expires_at)}
+    answer(as_json, shown, [made.code])
 
 
 @users.command("role")

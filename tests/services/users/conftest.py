@@ -34,7 +34,7 @@ async def make(database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator, clo
     """Makes services on the same store: `make(attempts_per_account=3)` sets what its policy says."""
     made: list[UsersService] = []
 
-    def one(**settings: int) -> UsersService:
+    def one(**settings: Any) -> UsersService:
         policy = UsersPolicy(**{"time_cost": 1, "memory_cost": 8, "parallelism": 1, **settings})
         cache: MemoryCache[User] = MemoryCache(capacity=1_000, clock=clock)
         service = UsersService(store=UsersStore(database, log), cache=cache, ids=ids, clock=clock, policy=policy)

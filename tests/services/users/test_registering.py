@@ -8,9 +8,18 @@ from sqlalchemy import select
 
 from rookery.infra.sql.port import Statement
 from rookery.infra.sql.sqlite import SqliteDatabase
-from rookery.kernel.errors import Conflict, Invalid, TooMany
+from rookery.kernel.clock import HOUR, ManualClock
+from rookery.kernel.errors import Conflict, Forbidden, Invalid, TooMany
 from rookery.kernel.visibility import State
-from rookery.services.users.contract import Client, ProfileChange, Registered, Registration, Role, SignedIn
+from rookery.services.users.contract import (
+    Client,
+    ProfileChange,
+    Registered,
+    Registration,
+    RegistrationMode,
+    Role,
+    SignedIn,
+)
 from rookery.services.users.rules import RESERVED
 from rookery.services.users.service import UsersService
 from rookery.services.users.tables import PRIVATE, SESSIONS
@@ -210,6 +219,47 @@ async def test_one_address_opens_a_limited_number_of_accounts(make: Make) -> Non
     assert raised.value.retry_after is not None
     assert raised.value.retry_after > 0
     await users.register(Registration("cat", "cat@example.com", PASSWORD), Client("tests", "192.0.2.2"))
+
+
+async def test_where_registration_is_closed_the_operator_alone_opens_accounts(make: Make) -> None:
+    users = make(registration=RegistrationMode.CLOSED)
+    new = Registration("ann", "ann@example.com", PASSWORD)
+    with pytest.raises(Forbidden) as error:
+        await users.register(new, SOMEWHERE)
+    assert error.value.code == "registration_closed"
+    await users.register(new, SOMEWHERE, by_operator=True)
+
+
+async def test_an_invitation_opens_as_many_accounts_as_it_says(make: Make, clock: ManualClock) -> None:
+    users = make(registration=RegistrationMode.INVITATION)
+
+    async def refused(handle: str, code: str | None) -> str:
+        with pytest.raises(Invalid) as error:
+            await register(handle, code)
+        assert [one.field for one in error.value.errors] == ["invitation"]
+        return error.value.code
+
+    async def register(handle: str, code: str | None) -> SignedIn:
+        return await users.register(Registration(handle, f"{handle}@example.com", PASSWORD, invitation=code), SOMEWHERE)
+
+    made = await users.invite(2, HOUR)
+    assert made.expires_at == clock.now() + HOUR
+    assert made.code not in repr(made)
+    for wrong in (None, ""):
+        assert await refused("ann", wrong) == "invitation_needed"
+    for wrong in ("x", made.code[:-1] + "-"):
+        assert await refused("ann", wrong) == "invalid_invitation"
+    await register("ann", f" {made.code} ")
+    with pytest.raises(Conflict):
+        await register("ann", made.code)  # which uses nothing
+    answers = await asyncio.gather(register("bob", made.code), register("cyd", made.code), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in answers) == ["Invalid", "SignedIn"]
+    late = await users.invite(1, HOUR)
+    clock.advance(HOUR)
+    assert await refused("dee", late.code) == "invalid_invitation"
+    for uses, lifetime in ((0, HOUR), (10_001, HOUR), (1, 0)):
+        with pytest.raises(Invalid):
+            await users.invite(uses, lifetime)
 
 
 async def test_nothing_secret_is_stored_told_or_shown_by_repr(

@@ -40,7 +40,7 @@ class AccountCalls:
                 answer=shapes.SignedIn,
                 status=201,
                 located=True,
-                errors=(409, 429),
+                errors=(403, 409),
             ),
             Operation(
                 id="list_users",

@@ -387,6 +387,7 @@ class NewUser(Request, frozen=True):
     date_of_birth: _Date | None = None
     avatar_url: _Link | None = None
     protected: bool = False
+    invitation: Annotated[str, Meta(description="The code of an invitation, where one is needed.")] | None = None
     app: _App | None = None
 
 

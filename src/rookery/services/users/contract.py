@@ -70,9 +70,32 @@ class Registration(msgspec.Struct, frozen=True):
     date_of_birth: str | None = None
     avatar_url: str | None = None
     protected: bool = False
+    invitation: str | None = None
+    """The code of an invitation, where one is needed."""
 
     def __repr__(self) -> str:
         return f"Registration(handle={self.handle!r})"
+
+
+class RegistrationMode(StrEnum):
+    """Who may open an account."""
+
+    OPEN = "open"
+    INVITATION = "invitation"
+    """Whoever has a code."""
+    CLOSED = "closed"
+    """Nobody but by the operator's command."""
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """Leave to open accounts. Its code is known to whoever it was given to alone; the store keeps a hash."""
+
+    code: str
+    uses: int
+    expires_at: Millis
+
+    def __repr__(self) -> str:
+        return f"Invitation(uses={self.uses})"
 
 
 class ProfileChange(msgspec.Struct, frozen=True):
@@ -184,9 +207,18 @@ class SessionRevoked(Event, topic="users", version=1):
 class Users(Protocol):
     """Accounts and who may use them."""
 
-    @rpc(idempotent=False, timeout=5, raises=(Invalid, Conflict, TooMany))
-    async def register(self, new: Registration, client: Client) -> SignedIn:
-        """Open an account and log it in. Raises Invalid naming every wrong field, Conflict for a taken handle or email."""
+    @rpc(idempotent=False, timeout=5, raises=(Invalid, Conflict, Forbidden, TooMany))
+    async def register(self, new: Registration, client: Client, *, by_operator: bool = False) -> SignedIn:
+        """Open an account and log it in. Raises Invalid naming every wrong field, Conflict for a taken handle or email.
+
+        Raises Forbidden("registration_closed"), or Invalid for an invitation that is missing, wrong, out of date or used up;
+        `by_operator` it is always open.
+        """
+        ...
+
+    @rpc(idempotent=False)
+    async def invite(self, uses: int, lifetime: Millis) -> Invitation:
+        """Make an invitation for so many accounts (1 to 10,000)."""
         ...
 
     @rpc(idempotent=False, timeout=5, raises=(Unauthorized, Forbidden, TooMany))

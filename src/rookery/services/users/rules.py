@@ -14,7 +14,7 @@ from rookery.kernel.clock import DAY, HOUR, MINUTE, Millis, to_datetime
 from rookery.kernel.errors import FieldError, Forbidden, Invalid
 from rookery.kernel.text import flaw
 from rookery.kernel.visibility import State
-from rookery.services.users.contract import SCOPES, NewPerson, Role
+from rookery.services.users.contract import SCOPES, NewPerson, RegistrationMode, Role
 
 NAME_LIMIT: Final = 50
 BIO_LIMIT: Final = 160
@@ -70,6 +70,7 @@ class UsersPolicy(msgspec.Struct, frozen=True, kw_only=True):
     registrations_per_address: int = 300
     """Accounts opened from one network address within `registrations_window`: a school stands behind one address."""
     registrations_window: Millis = HOUR
+    registration: RegistrationMode = RegistrationMode.OPEN
     time_cost: int = 2
     """Passes of argon2id. This and the next two are OWASP's first choice: 19 MiB, 2 passes, 1 lane."""
     memory_cost: int = 19_456

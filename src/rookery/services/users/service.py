@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from rookery.infra.cache.port import Cache
 from rookery.kernel.clock import Clock, Millis
-from rookery.kernel.errors import Conflict, FieldError, Forbidden, NotFound, Unauthorized, Unavailable
+from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.visibility import State
 from rookery.services.users import rules
@@ -17,9 +17,11 @@ from rookery.services.users.contract import (
     Account,
     Client,
     Identity,
+    Invitation,
     NewPerson,
     ProfileChange,
     Registration,
+    RegistrationMode,
     Role,
     Session,
     SignedIn,
@@ -28,12 +30,13 @@ from rookery.services.users.contract import (
 from rookery.services.users.limits import Attempts
 from rookery.services.users.passwords import Passwords
 from rookery.services.users.rules import UsersPolicy
-from rookery.services.users.store import Credentials, NewAccount, NewSession, UsersStore
+from rookery.services.users.store import Credentials, NewAccount, NewSession, UsersStore, unknown_invitation
 from rookery.services.users.tokens import KnownTokens, new_token, token_hash
 
 __all__ = ["UsersPolicy", "UsersService"]
 
 _APP_LIMIT = 100
+_MOST_USES = 10_000
 _REPORTED = 100
 """Wrong handles that an import names at most."""
 
@@ -88,12 +91,13 @@ class UsersService:
 
     # --- coming in
 
-    async def register(self, new: Registration, client: Client) -> SignedIn:
+    async def register(self, new: Registration, client: Client, *, by_operator: bool = False) -> SignedIn:
         now = self._clock.now()
+        invitation = None if by_operator else self._invitation(new)
         values = {
             field: rules.tidy(field, getattr(new, field))
             for field in Registration.__struct_fields__
-            if field != "password"
+            if field not in ("password", "invitation")
         }
         flaw = rules.password_flaw(new.password, "password")
         rules.report([*rules.flaws(values, now), *([flaw] if flaw is not None else [])])
@@ -114,11 +118,38 @@ class UsersService:
             version=1,
         )
         email, born, country = values["email"], values["date_of_birth"], values["country"]
+        if invitation is not None:
+            # Now, too: a password takes long to hash.
+            await self._store.check_invitation(invitation, now)
         password_hash = await self.passwords.hash(new.password)
         session, token = self._session(user.id, rules.login_scopes(user.role), client)
-        await self._store.add_account(NewAccount(user, email, password_hash, born, country), session)
+        await self._store.add_account(NewAccount(user, email, password_hash, born, country), session, invitation)
         self._activity.seen(user.id)
         return SignedIn(Account(user, email, born, country, now), session.session, token)
+
+    def _invitation(self, new: Registration) -> bytes | None:
+        """The hash of the invitation that is to be used; None where none is needed. Raises Forbidden, Invalid."""
+        match self._policy.registration:
+            case RegistrationMode.OPEN:
+                return None
+            case RegistrationMode.CLOSED:
+                raise Forbidden("nobody can open an account here at present", code="registration_closed")
+            case RegistrationMode.INVITATION:
+                if not new.invitation:
+                    raise Invalid("{field} is needed to open an account", field="invitation", code="invitation_needed")
+                code = token_hash(new.invitation.strip())
+                if code is None:
+                    raise unknown_invitation()
+                return code
+
+    async def invite(self, uses: int, lifetime: Millis) -> Invitation:
+        if not 0 < uses <= _MOST_USES or lifetime <= 0:
+            raise Invalid("an invitation is for 1 to {limit} accounts", limit=_MOST_USES, code="invalid_invitation")
+        made = Invitation(new_token(), uses, self._clock.now() + lifetime)
+        code = token_hash(made.code)
+        assert code is not None
+        await self._store.add_invitation(code, uses, self._clock.now(), made.expires_at)
+        return made
 
     async def log_in(self, login: str, password: str, client: Client) -> SignedIn:
         name = rules.login_key(login)

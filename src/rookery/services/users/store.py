@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rookery.infra.events.port import Outbox
 from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
 from rookery.kernel.clock import Millis
-from rookery.kernel.errors import Conflict, FieldError, Forbidden, NotFound, Unauthorized
+from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from rookery.kernel.visibility import State
 from rookery.services.users import rules
 from rookery.services.users import tables as t
@@ -186,11 +186,15 @@ class UsersStore:
 
     # --- accounts
 
-    async def add_account(self, new: NewAccount, session: NewSession) -> None:
-        """Add an account and its first session. Raises Conflict for a taken handle or email."""
+    async def add_account(self, new: NewAccount, session: NewSession, invitation: bytes | None = None) -> None:
+        """Add an account and its first session, which uses the invitation with this hash once. Raises Conflict for a taken handle
+        or email, Invalid for an invitation that is not good.
+        """
         user, email_key = new.user, new.email.lower()
 
         def work(tx: Transaction) -> None:
+            if invitation is not None and not tx.run(t.USE_INVITATION, hash=invitation, now=user.created_at):
+                raise unknown_invitation()
             _check_free(tx, user.id, user.handle.lower(), email_key)
             tx.run(t.ADD_ACCOUNT, **_columns(user), id=user.id, created_at=user.created_at, state_since=user.created_at)
             tx.run(
@@ -205,6 +209,20 @@ class UsersStore:
             _add_session(tx, session)
             self._outbox.append(tx, Registered(user.id, user.handle, user.version))
             self._tell(tx, user)
+
+        await self._database.write(work)
+
+    async def check_invitation(self, code_hash: bytes, now: Millis) -> None:
+        """Raises Invalid for an invitation that is not good."""
+        if await self._database.one(t.INVITATION, hash=code_hash, now=now) is None:
+            raise unknown_invitation()
+
+    async def add_invitation(self, code_hash: bytes, uses: int, now: Millis, expires_at: Millis) -> None:
+        """Keep an invitation; those that are out of date or used up go."""
+
+        def work(tx: Transaction) -> None:
+            tx.run(t.DROP_INVITATIONS, now=now)
+            tx.run(t.ADD_INVITATION, code_hash=code_hash, uses_left=uses, created_at=now, expires_at=expires_at)
 
         await self._database.write(work)
 
@@ -401,6 +419,11 @@ class UsersStore:
     def _tell_ended(self, tx: Transaction, user_id: int, session_id: int | None, kept: int | None) -> None:
         if (watcher := self._watcher) is not None:
             tx.after_commit(lambda: watcher.sessions_ended(user_id, session_id, kept))
+
+
+def unknown_invitation() -> Invalid:
+    """The error for an invitation that is wrong, out of date or used up, which all look the same."""
+    return Invalid("{field} is not a good one", field="invitation", code="invalid_invitation")
 
 
 def _require(tx: Reader, user_id: int) -> User:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     bindparam,
     delete,
     func,
@@ -66,6 +67,15 @@ ACTIVITY = Table(
     METADATA,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("last_active", BigInteger, nullable=False),
+    sqlite_strict=True,
+)
+INVITATIONS = Table(
+    "users_invitations",
+    METADATA,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("uses_left", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
     sqlite_strict=True,
 )
 SESSIONS = Table(
@@ -176,6 +186,12 @@ SET_ACTIVE = Statement(
 )
 LAST_ACTIVE = Statement(select(ACTIVITY.c.user_id, ACTIVITY.c.last_active).where(one_of(ACTIVITY.c.user_id, "ids")))
 
+_i = INVITATIONS.c
+ADD_INVITATION = Statement(insert(INVITATIONS).values(_bound(INVITATIONS)))
+_good = and_(_i.code_hash == bindparam("hash"), _i.uses_left > 0, _i.expires_at > bindparam("now"))
+INVITATION = Statement(select(_i.uses_left).where(_good))
+USE_INVITATION = Statement(update(INVITATIONS).where(_good).values(uses_left=_i.uses_left - 1))
+DROP_INVITATIONS = Statement(delete(INVITATIONS).where(or_(_i.uses_left <= 0, _i.expires_at <= bindparam("now"))))
 ADD_SESSION = Statement(insert(SESSIONS).values(_bound(SESSIONS)))
 IDENTITY = Statement(
     select(_s.user_id, _s.id, _s.scopes, _a.role, _s.expires_at, _a.state)
