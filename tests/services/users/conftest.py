@@ -35,7 +35,8 @@ async def make(database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator, clo
     made: list[UsersService] = []
 
     def one(**settings: Any) -> UsersService:
-        policy = UsersPolicy(**{"time_cost": 1, "memory_cost": 8, "parallelism": 1, **settings})
+        cheap: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+        policy = UsersPolicy(**cheap | settings)
         cache: MemoryCache[User] = MemoryCache(capacity=1_000, clock=clock)
         service = UsersService(store=UsersStore(database, log), cache=cache, ids=ids, clock=clock, policy=policy)
         made.append(service)
