@@ -158,7 +158,7 @@ def _check(draft: Draft, now: Millis) -> None:
     if draft.publish_at is None:
         return
     if not now < draft.publish_at <= now + _FURTHEST:
-        raise Invalid("{field} lies in the coming year", field="publish_at", code="invalid_moment")
+        raise Invalid("{field} has to lie within the coming year", field="publish_at", code="invalid_moment")
     if (code := flaw(normal(tweet.content))) is not None:
         raise Invalid(
             "{field} is not yet fit for a tweet of at most {limit} characters", field="content", limit=LIMIT, code=code
