@@ -28,7 +28,7 @@ from tests.fuzz.cases import OPERATIONS, cases, share, told
 from tests.fuzz.wire import Got
 from tests.fuzz.world import World, served
 
-TAGS = {"accounts": 11, "people": 14, "tweets": 17, "timelines": 2}
+TAGS = {"accounts": 11, "people": 14, "tweets": 19, "timelines": 3, "drafts": 6}
 """The tags of the document, with how many calls each has."""
 
 # Each of these uses up the token that it is called with.
@@ -149,6 +149,8 @@ def make_real(case: Any, world: World, extreme: int, pick: int, session_id: int 
     """Put an id that exists, or an extreme one where it is not 0, where an id belongs; `pick` says which and where."""
     path = case.operation.path
     known = world.tweet_ids if "/tweets" in path else world.user_ids
+    if "/drafts/{id}" in path:
+        known = world.draft_ids
     if "/sessions/{id}" in path and session_id is not None:
         known = [session_id]
 
@@ -158,6 +160,8 @@ def make_real(case: Any, world: World, extreme: int, pick: int, session_id: int 
     for name in ("id", "user_id"):
         if name in (case.path_parameters or {}):
             case.path_parameters[name] = id(known if path != "/v1/users/{id}/tweets" else world.user_ids)
+    if "tag" in (case.path_parameters or {}) and pick % 2:
+        case.path_parameters["tag"] = ("world", "WORLD", "nothing")[pick % 3]
     query = case.query or {}
     if "ids" in query:
         query["ids"] = ",".join(id(known, shift) for shift in range(1 + pick % 7))

@@ -36,6 +36,7 @@ class World:
         """By role: a good token, a bad one, or None for a guest."""
         self.user_ids: list[int] = []
         self.tweet_ids: list[int] = []
+        self.draft_ids: list[int] = []
         self.leavers: list[tuple[str, int]] = []
         """Tokens and sessions that may be used up."""
         self.statuses: Counter[int] = Counter()
@@ -156,6 +157,8 @@ async def _tweets(network: Network, world: World) -> None:
     await write.favorite(bob, first.id)
     await write.bookmark(bob, first.id)
     world.tweet_ids = [first.id, answer.id, quote.id, hidden.id, deep, deleted.id]
+    drafts = [await network.drafts.create(who, NewTweet(f"later {n}")) for n in range(50) for who in (ann, bob, cat)]
+    world.draft_ids = [draft.id for draft in drafts]
 
 
 async def _sound(folder: Path) -> None:
