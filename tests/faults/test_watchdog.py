@@ -35,7 +35,7 @@ WAIT = 30
 PATIENCE = 0.3
 
 CONSUMERS = {"consumer graph", "consumer timelines", "consumer tweets.cache", "consumer users.memory"}
-ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):
@@ -139,14 +139,17 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    workers |= {worker.name: worker for worker in (network.interests.worker, network.upkeep)}
+    workers |= {worker.name: worker for worker in (network.interests.worker, network.drafts.worker, network.upkeep)}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
     await network.users.seen(world.author)
+    planner = (await network.users.import_people([NewPerson("planner")]))["planner"]
     for name, worker in workers.items():
         with capture_logs() as logs:
             worker.task.cancel()
             await asyncio.wait({worker.task})
+            if name == "scheduled":
+                await network.drafts.create(planner, NewTweet("planned"), network.clock.now() + 50)
             status, states = await operator.ready()
             assert (status, states[name]) == (503, "died: Ended")
             # The network serves meanwhile.
@@ -162,6 +165,11 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
         return network.log.appended["interest.read"] == len(workers)
 
     await eventually(written)
+
+    async def posted() -> bool:
+        return len((await network.reads.by_user(planner, 0, Page(2))).items) == 1
+
+    await eventually(posted)
     # The restarted worker writes at once what the one before it left; nothing but the store is asked.
     assert world.author in await network.users_store.last_active([world.author])
 

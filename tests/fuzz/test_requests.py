@@ -44,7 +44,13 @@ def request(
 ) -> bytes:
     """A whole request of HTTP, however odd what it says."""
     at = (
-        path.format(u=world.user_ids[pick % len(world.user_ids)], t=world.tweet_ids[pick % len(world.tweet_ids)]) + tail
+        path.format(
+            u=world.user_ids[pick % len(world.user_ids)],
+            t=world.tweet_ids[pick % len(world.tweet_ids)],
+            d=world.draft_ids[pick % len(world.draft_ids)],
+            tag="world",
+        )
+        + tail
     )
     head = [f"{method} {at}{'?' if query else ''}{query} HTTP/1.1".encode(), b"Host: localhost"]
     token = world.tokens[role] if method != "DELETE" else world.leaver(pick)[0]
@@ -76,7 +82,8 @@ def calls(world: World) -> list[tuple[str, str]]:
         document = json.loads(wire.ask(b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n").body)
     found: list[tuple[str, str]] = []
     for path, methods in document["paths"].items():
-        here = path.replace("{user_id}", "{u}").replace("{id}", "{t}" if "/tweets/{" in path else "{u}")
+        one_of = "{t}" if "/tweets/{" in path else "{d}" if "/drafts/{" in path else "{u}"
+        here = path.replace("{user_id}", "{u}").replace("{id}", one_of)
         for method, one in methods.items():
             found += [(method.upper(), here)] * (8 if "requestBody" in one else 1)
     return found

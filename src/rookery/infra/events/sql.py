@@ -181,7 +181,8 @@ class SqlEventLog:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         found.waiters.append((offset, future))
         try:
-            await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                await future
         except TimeoutError:
             return False
         return True
@@ -214,7 +215,8 @@ class SqlEventLog:
                 _log.exception("consumer stumbled", group=group.name)
                 group.worker.rest()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), _STUMBLE)
+                    async with asyncio.timeout(_STUMBLE):
+                        await self._stopping.wait()
                 group.worker.beat()
 
     async def _resume(self, group: Group, cut: InHand) -> None:
@@ -250,7 +252,9 @@ class SqlEventLog:
         wait = max(0, min(due) - now) / 1000 if due else None
         group.worker.rest()
         with suppress(TimeoutError):
-            await asyncio.wait_for(group.wake.wait(), wait)
+            # Not wait_for: before Python 3.12 it forgets a cancellation that comes together with what is waited for.
+            async with asyncio.timeout(wait):
+                await group.wake.wait()
         group.worker.beat()
 
     async def _decode(self, group: Group, rows: Sequence[Row]) -> list[Appended]:
