@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Followers that make an account famous (left at 80% of it). 0: everybody is; none: nobody is."""
     famous_refresh_seconds: float = 0.0
     """Age at which the merged entries of famous accounts are read again; 0 is at every read."""
+    busy_hashtag_uses: int | None = 10_000
+    """Uses that make a hashtag busy: its tweets are merged at the read, and not pushed. 0: every hashtag; none: none is."""
     timeline_entries: int = 800
     """Entries that a cached home timeline holds."""
     active_days: float = 3.0
@@ -138,8 +140,9 @@ def load(data: Path | None = None, config: Path | None = None, **overrides: Any)
         raise BadSetting(f"{named}: there is no such file")
     values.update(_environment())
     values.update({name: value for name, value in overrides.items() if value is not None})
-    if isinstance(famous := values.get("famous_followers"), str) and famous.lower() in _NONE:
-        values["famous_followers"] = None
+    for name in ("famous_followers", "busy_hashtag_uses"):
+        if isinstance(value := values.get(name), str) and value.lower() in _NONE:
+            values[name] = None
     values["data"] = folder if data is not None or "data" not in values else values["data"]
     try:
         made = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
@@ -173,6 +176,7 @@ _AT_LEAST = {
     "port": 0,
     "metrics_port": -1,
     "famous_followers": 0,
+    "busy_hashtag_uses": 0,
     "timeline_entries": 20,
     "body_limit": 1024,
     "head_seconds": 0.1,

@@ -44,6 +44,7 @@ from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
+from rookery.services.graph.choices import ChoiceService, ChoiceStore
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.timelines import consumers as timelines_consumers
@@ -109,7 +110,10 @@ class Network:
         self.users = UsersService(
             store=self.users_store, cache=self.users_cache, ids=ids, clock=clock, policy=_users_policy(settings)
         )
-        self.graph = GraphService(store=self.graph_store, users=self.users, fame_threshold=settings.famous_followers)
+        self.graph = GraphService(
+            store=self.graph_store, users=self.users, clock=clock, fame_threshold=settings.famous_followers
+        )
+        self.choices = ChoiceService(ChoiceStore(database, self.log, ids, self.graph.forget), ids, clock)
         self.hot_tweets: MemoryCache[Stored] = MemoryCache(
             capacity=settings.hot_tweets_min,
             clock=clock,
@@ -298,6 +302,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     return create_app(
         users=network.users,
         graph=network.graph,
+        choices=network.choices,
         ingestion=network.ingestion,
         reads=network.reads,
         timelines=network.timelines,
@@ -517,4 +522,5 @@ def _timeline_policy(settings: Settings) -> TimelinePolicy:
         active=int(settings.active_days * DAY),
         famous_refresh=int(settings.famous_refresh_seconds * SECOND),
         push_to_famous=settings.famous_followers != 0,
+        busy_hashtag=settings.busy_hashtag_uses,
     )

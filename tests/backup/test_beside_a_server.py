@@ -106,7 +106,7 @@ async def examine(folder: Path, before: Model, after: Model) -> int:
         await caught_up(network)
         truth = Truth(network.database)
         for viewer in truth.accounts:
-            assert await walk(network.timelines.home, viewer, 100) == truth.home(viewer)
+            assert await walk(network.timelines.home, viewer, 100) == truth.home(viewer, SystemClock().now())
         assert await network.timelines.differences(list(truth.accounts)) == []
         there = {
             str(id): content

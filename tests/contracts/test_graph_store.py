@@ -31,6 +31,7 @@ from rookery.services.graph.contract import (
 )
 from rookery.services.graph.rules import FameRule
 from rookery.services.graph.store import GraphStore
+from tests.conftest import NEW_YEAR as NOW
 from tests.services.graph.support import FIRST, events, rows, who
 
 
@@ -58,7 +59,7 @@ async def test_a_second_follow_changes_nothing(store, database):
     assert await store.following(1, FIRST) == before
     assert await store.counts([2]) == {2: Counts(1, 0)}
     assert await events(database) == [Followed(1, 2, 1)]
-    assert (await store.viewer(1)).version == 1
+    assert (await store.viewer(1, NOW)).version == 1
 
 
 async def test_unfollowing_twice_ends_one_follow(store, database):
@@ -148,8 +149,8 @@ async def test_a_block_ends_follows_in_both_directions_at_once(store, database):
     assert await store.block(1, 2) == blocked
     assert await store.counts([1, 2]) == {1: Counts(), 2: Counts()}
     assert (await events(database))[2:] == [Unfollowed(1, 2, 2), Unfollowed(2, 1, 2), Blocked(1, 2)]
-    assert await store.viewer(1) == Viewer(1, 2, blocking=IdSet([2]))
-    assert await store.viewer(2) == Viewer(2, 2, blocked_by=IdSet([1]))
+    assert await store.viewer(1, NOW) == Viewer(1, 2, blocking=IdSet([2]))
+    assert await store.viewer(2, NOW) == Viewer(2, 2, blocked_by=IdSet([1]))
 
 
 async def test_a_block_ends_requests_in_both_directions(store, database):
@@ -175,8 +176,8 @@ async def test_follows_do_not_come_back_after_unblocking(store, database):
     await store.block(1, 2)
     assert await store.unblock(1, 2) == await store.unblock(1, 2) == Relationship(2)
     assert (await events(database))[-1] == Unblocked(1, 2)
-    assert await store.viewer(1) == Viewer(1, 2)
-    assert await store.viewer(2) == Viewer(2, 3)
+    assert await store.viewer(1, NOW) == Viewer(1, 2)
+    assert await store.viewer(2, NOW) == Viewer(2, 3)
 
 
 async def test_each_lists_whom_they_block_and_mute_newest_first(store):
@@ -192,8 +193,8 @@ async def test_a_mute_is_seen_by_the_muter_alone_and_leaves_the_version(store, d
     await store.follow(1, 2, protected=False)
     muted = Relationship(2, following=True, muting=True)
     assert await store.mute(1, 2) == await store.mute(1, 2) == muted
-    assert await store.viewer(1) == Viewer(1, 1, following=IdSet([2]), muting=IdSet([2]))
-    assert await store.viewer(2) == Viewer(2)
+    assert await store.viewer(1, NOW) == Viewer(1, 1, following=IdSet([2]), muting=IdSet([2]))
+    assert await store.viewer(2, NOW) == Viewer(2)
     assert not (await store.unmute(1, 2)).muting
     await store.unmute(1, 2)
     assert (await events(database))[1:] == [Muted(1, 2), Unmuted(1, 2)]
@@ -322,7 +323,7 @@ async def test_an_import_adds_each_follow_once(store, database):
     (told,) = await events(database)
     assert isinstance(told, FollowsImported)
     assert told.follower_ids == (1, 2, 3)
-    assert [(await store.viewer(person)).version for person in (1, 2, 3, 4)] == [1, 1, 1, 0]
+    assert [(await store.viewer(person, NOW)).version for person in (1, 2, 3, 4)] == [1, 1, 1, 0]
     assert await store.check(10) == []
 
 

@@ -28,7 +28,7 @@ from tests.fuzz.cases import OPERATIONS, cases, share, told
 from tests.fuzz.wire import Got
 from tests.fuzz.world import World, served
 
-TAGS = {"accounts": 11, "people": 14, "tweets": 19, "timelines": 3, "drafts": 6}
+TAGS = {"accounts": 11, "people": 14, "tweets": 25, "choices": 10, "timelines": 3, "drafts": 6}
 """The tags of the document, with how many calls each has."""
 
 # Each of these uses up the token that it is called with.
@@ -151,6 +151,8 @@ def make_real(case: Any, world: World, extreme: int, pick: int, session_id: int 
     known = world.tweet_ids if "/tweets" in path else world.user_ids
     if "/drafts/{id}" in path:
         known = world.draft_ids
+    if "/filters/{id}" in path:
+        known = world.filter_ids
     if "/sessions/{id}" in path and session_id is not None:
         known = [session_id]
 

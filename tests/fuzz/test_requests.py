@@ -48,6 +48,7 @@ def request(
             u=world.user_ids[pick % len(world.user_ids)],
             t=world.tweet_ids[pick % len(world.tweet_ids)],
             d=world.draft_ids[pick % len(world.draft_ids)],
+            f=world.filter_ids[pick % len(world.filter_ids)],
             tag="world",
         )
         + tail
@@ -82,7 +83,9 @@ def calls(world: World) -> list[tuple[str, str]]:
         document = json.loads(wire.ask(b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n").body)
     found: list[tuple[str, str]] = []
     for path, methods in document["paths"].items():
-        one_of = "{t}" if "/tweets/{" in path else "{d}" if "/drafts/{" in path else "{u}"
+        one_of = (
+            "{t}" if "/tweets/{" in path else "{d}" if "/drafts/{" in path else "{f}" if "/filters/{" in path else "{u}"
+        )
         here = path.replace("{user_id}", "{u}").replace("{id}", one_of)
         for method, one in methods.items():
             found += [(method.upper(), here)] * (8 if "requestBody" in one else 1)

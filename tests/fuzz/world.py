@@ -37,6 +37,7 @@ class World:
         self.user_ids: list[int] = []
         self.tweet_ids: list[int] = []
         self.draft_ids: list[int] = []
+        self.filter_ids: list[int] = []
         self.leavers: list[tuple[str, int]] = []
         """Tokens and sessions that may be used up."""
         self.statuses: Counter[int] = Counter()
@@ -159,6 +160,8 @@ async def _tweets(network: Network, world: World) -> None:
     world.tweet_ids = [first.id, answer.id, quote.id, hidden.id, deep, deleted.id]
     drafts = [await network.drafts.create(who, NewTweet(f"later {n}")) for n in range(50) for who in (ann, bob, cat)]
     world.draft_ids = [draft.id for draft in drafts]
+    filters = [await network.choices.add_filter(who, f"word {n}", None) for n in range(20) for who in (ann, bob, cat)]
+    world.filter_ids = [one.id for one in filters]
 
 
 async def _sound(folder: Path) -> None:

@@ -17,10 +17,11 @@ from rookery.kernel.visibility import (
     public,
     visible,
 )
+from rookery.kernel.words import NO_WORDS, Words
 
-ME, AUTHOR, RETWEETER, OTHER = 1, 2, 3, 4
-D, T, H, S = Place.DIRECT, Place.THREAD, Place.HOME, Place.DISCOVERY
-EVERYWHERE = {D, T, H, S}
+ME, AUTHOR, RETWEETER, OTHER, ROOT = 1, 2, 3, 4, 5
+D, T, H, P, S = Place.DIRECT, Place.THREAD, Place.HOME, Place.TOPIC, Place.DISCOVERY
+EVERYWHERE = {D, T, H, P, S}
 NOWHERE: set[Place] = set()
 
 
@@ -38,10 +39,22 @@ class Tweet:
     visibility: Visibility = Visibility.PUBLIC
     mentioned_ids: tuple[int, ...] = ()
     reply_to_user_id: int | None = None
+    root: int = ROOT
+    content: str = "a cat sat"
+    hidden: bool = False
 
 
-def me(*, following=(), blocking=(), blocked_by=(), muting=()) -> Viewer:
-    return Viewer(ME, 0, IdSet(following), IdSet(blocking), IdSet(blocked_by), IdSet(muting))
+def me(*, following=(), blocking=(), blocked_by=(), muting=(), conversations=(), words=()) -> Viewer:
+    return Viewer(
+        ME,
+        0,
+        IdSet(following),
+        IdSet(blocking),
+        IdSet(blocked_by),
+        IdSet(muting),
+        IdSet(conversations),
+        Words(words),
+    )
 
 
 STRANGER = me()
@@ -233,6 +246,27 @@ def test_a_tweet_is_public_if_everybody_may_read_it(visibility, protected, open_
     assert public(visibility, Account(AUTHOR, protected=protected)) is open_to_all
 
 
+@pytest.mark.parametrize(
+    ("viewer", "seen"),
+    [
+        (me(words=["cat"]), {D}),
+        (me(words=["dog"]), EVERYWHERE),
+        (me(conversations=[ROOT]), {D, T, S}),
+        (me(conversations=[OTHER]), EVERYWHERE),
+        (me(words=["cat"], following=[AUTHOR]), {D}),
+        (Viewer(AUTHOR, words=Words(["cat"]), muted_conversations=IdSet([ROOT])), EVERYWHERE),
+    ],
+)
+def test_what_i_chose_not_to_read_stays_out_unless_i_ask_for_it_or_wrote_it(viewer, seen):
+    assert places(viewer, Tweet(), Account(AUTHOR)) == seen
+
+
+@pytest.mark.parametrize("viewer", [GUEST, STRANGER, FOLLOWER])
+def test_a_hidden_answer_stands_in_no_thread_but_its_authors_own_view(viewer):
+    assert places(viewer, Tweet(hidden=True), Account(AUTHOR)) == EVERYWHERE - {T}
+    assert places(MYSELF, Tweet(hidden=True), Account(AUTHOR)) == EVERYWHERE
+
+
 # --- the whole, against a reference: the list of objections that anybody may raise
 
 
@@ -240,7 +274,7 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
     found: list[str] = []
     me, follows = viewer.id, set(viewer.following)
     people = [author] if retweeter is None else [author, retweeter]
-    unasked, searching = place in (H, S), place in (T, S)
+    unasked, searching = place in (H, P, S), place in (T, P, S)
     for person in people:
         mine = person.id == me
         if person.state in (State.DEACTIVATED, State.SUSPENDED, State.ERASED):
@@ -262,10 +296,16 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
         closed = author.protected or tweet.visibility in (Visibility.FOLLOWERS, Visibility.MENTIONED)
         if closed and me not in audience:
             found.append("not for me")
-        if tweet.visibility is Visibility.UNLISTED and place is S:
+        if tweet.visibility is Visibility.UNLISTED and place in (P, S):
             found.append("unlisted")
+        if tweet.hidden and place is T:
+            found.append("hidden by the conversation's author")
+        if place in (H, P) and tweet.root in set(viewer.muted_conversations):
+            found.append("a conversation that I muted")
+        if place is not D and "cat" in tweet.content and viewer.words:
+            found.append("a word that I don't want to read")
     answered = tweet.reply_to_user_id
-    if place is H and retweeter is None and answered is not None:
+    if place in (H, P) and retweeter is None and answered is not None:
         between_followed = {tweet.author_id, answered} <= follows
         if not (between_followed or answered in (me, tweet.author_id) or tweet.author_id == me):
             found.append("a reply between people I don't both follow")
@@ -274,7 +314,9 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
 
 people = st.sampled_from([ME, AUTHOR, RETWEETER, OTHER])
 others = st.sets(st.sampled_from([AUTHOR, RETWEETER, OTHER])).map(IdSet)
-viewers = st.one_of(st.just(GUEST), st.builds(Viewer, st.just(ME), st.just(0), others, others, others, others))
+roots = st.sampled_from([(), (OTHER,), (ROOT,)]).map(IdSet)
+words = st.sampled_from([NO_WORDS, NO_WORDS, Words(["CAT"])])
+viewers = st.one_of(st.just(GUEST), st.builds(Viewer, st.just(ME), st.just(0), *[others] * 4, roots, words))
 # Everybody is mostly well, or hardly any example would get past the first rule.
 states = st.one_of(st.just(State.ACTIVE), st.sampled_from(State))
 rarely = st.integers(0, 5).map(lambda n: n == 0)
@@ -285,6 +327,8 @@ tweets = st.builds(
     visibility=st.sampled_from(Visibility),
     mentioned_ids=st.sets(people).map(tuple),
     reply_to_user_id=st.none() | people,
+    content=st.sampled_from(["a cat sat", "a dog"]),
+    hidden=rarely,
 )
 
 

@@ -10,7 +10,9 @@ from typing import Protocol
 
 import msgspec
 
+from .clock import Millis
 from .idset import EMPTY, IdSet
+from .words import NO_WORDS, Words
 
 
 class State(StrEnum):
@@ -49,15 +51,34 @@ class Place(Enum):
     DIRECT = "direct"
     """Asked for by id, or on its author's profile."""
     THREAD = "thread"
-    """Among the replies and quotes of a tweet: people of state `limited` appear to their followers only."""
+    """Among the replies and quotes of a tweet: people of state `limited` appear to their followers only, and replies that the
+    conversation's author hid to those who wrote them."""
     HOME = "home"
     """A home timeline: what I mute, and replies between people whom I don't both follow, stay out."""
+    TOPIC = "topic"
+    """A home timeline, for a hashtag that I follow alone: what stays out at home or in discovery stays out."""
     DISCOVERY = "discovery"
     """Search, trends, hashtags: unlisted tweets and limited people stay out, and so does what I mute."""
 
 
+_AT_HOME = (Place.HOME, Place.TOPIC)
+_FOUND = (Place.TOPIC, Place.DISCOVERY)
+_UNASKED = (Place.HOME, Place.TOPIC, Place.DISCOVERY)
+"""Where nobody asked for this very thing."""
+
+
+class ReplyRule(StrEnum):
+    """Who may take part in the conversation that a tweet begins, beside its author."""
+
+    EVERYONE = "everyone"
+    FOLLOWERS = "followers"
+    """Who follows its author, or is mentioned in it."""
+    MENTIONED = "mentioned"
+    """Who is mentioned in it."""
+
+
 class Viewer(msgspec.Struct, frozen=True):
-    """Who looks, with the edges that decide what they may see. A guest has id 0 and no edges."""
+    """Who looks, with what decides what they may see: edges, and their own choices. A guest has id 0 and none of them."""
 
     id: int
     version: int = 0
@@ -66,11 +87,21 @@ class Viewer(msgspec.Struct, frozen=True):
     blocking: IdSet = EMPTY
     blocked_by: IdSet = EMPTY
     muting: IdSet = EMPTY
+    muted_conversations: IdSet = EMPTY
+    """By their first tweets."""
+    words: Words = NO_WORDS
+    """What they don't want to read."""
+    hashtags: frozenset[str] = frozenset()
+    """Keys of the hashtags that they follow."""
+    until: Millis | None = None
+    """When the first of `words` ends; None: none does."""
     unburdened: bool = False
-    """Derived: nobody is blocked or muted, on either side."""
+    """Derived: nobody is blocked or muted, on either side, and nothing is filtered."""
 
     def __post_init__(self) -> None:
-        unburdened = not (self.blocking or self.blocked_by or self.muting)
+        unburdened = not (
+            self.blocking or self.blocked_by or self.muting or self.muted_conversations or self.words.phrases
+        )
         msgspec.structs.force_setattr(self, "unburdened", unburdened)
 
 
@@ -101,6 +132,12 @@ class TweetFacts(Protocol):
     def mentioned_ids(self) -> Collection[int]: ...
     @property
     def reply_to_user_id(self) -> int | None: ...
+    @property
+    def root(self) -> int: ...
+    @property
+    def content(self) -> str: ...
+    @property
+    def hidden(self) -> bool: ...
 
 
 def visible(
@@ -120,7 +157,7 @@ def visible(
         # Nearly all that is ever judged is this: nothing of what follows refuses it.
         viewer.unburdened
         and open_to_all(tweet, author, retweeter)
-        and (place is not Place.HOME or retweeter is not None or tweet.reply_to_user_id is None)
+        and (tweet.reply_to_user_id is None or retweeter is not None or place not in _AT_HOME)
     ):
         return True
     if not _account_visible(viewer, author, place):
@@ -129,8 +166,10 @@ def visible(
         _account_visible(viewer, retweeter, place) and (not retweeter.protected or _close(viewer, retweeter.id))
     ):
         return False
-    return _addressed(viewer, tweet, author, place) and (
-        place is not Place.HOME or retweeter is not None or _stands_at_home(viewer, tweet)
+    return (
+        _addressed(viewer, tweet, author, place)
+        and _wanted(viewer, tweet, place)
+        and (place not in _AT_HOME or retweeter is not None or _stands_at_home(viewer, tweet))
     )
 
 
@@ -138,6 +177,7 @@ def open_to_all(tweet: TweetFacts, author: AccountFacts, retweeter: AccountFacts
     """Whether every viewer who is `unburdened` sees the entry at every place; of replies, at every place but a home timeline."""
     return (
         not tweet.deleted
+        and not tweet.hidden
         and tweet.visibility is Visibility.PUBLIC
         and author.state is State.ACTIVE
         and not author.protected
@@ -167,12 +207,10 @@ def _account_visible(viewer: Viewer, account: AccountFacts, place: Place) -> boo
         return True
     if id in viewer.blocking or id in viewer.blocked_by:
         return False
-    if (place is Place.HOME or place is Place.DISCOVERY) and id in viewer.muting:
+    if place in _UNASKED and id in viewer.muting:
         return False
     return not (
-        account.state is State.LIMITED
-        and (place is Place.THREAD or place is Place.DISCOVERY)
-        and id not in viewer.following
+        account.state is State.LIMITED and (place is Place.THREAD or place in _FOUND) and id not in viewer.following
     )
 
 
@@ -180,13 +218,24 @@ def _addressed(viewer: Viewer, tweet: TweetFacts, author: AccountFacts, place: P
     if author.id == viewer.id:
         return True
     visibility = tweet.visibility
-    if visibility is Visibility.UNLISTED and place is Place.DISCOVERY:
+    if visibility is Visibility.UNLISTED and place in _FOUND:
         return False
     if visibility is Visibility.MENTIONED:
         return viewer.id in tweet.mentioned_ids
     if author.protected or visibility is Visibility.FOLLOWERS:
         return author.id in viewer.following or viewer.id in tweet.mentioned_ids
     return True
+
+
+def _wanted(viewer: Viewer, tweet: TweetFacts, place: Place) -> bool:
+    """Nobody's choice, the viewer's or the conversation's author's, keeps it out of here."""
+    if tweet.author_id == viewer.id or place is Place.DIRECT:
+        return True
+    if tweet.hidden and place is Place.THREAD:
+        return False
+    if place in _AT_HOME and tweet.root in viewer.muted_conversations:
+        return False
+    return not viewer.words.found_in(tweet.content)
 
 
 def _stands_at_home(viewer: Viewer, tweet: TweetFacts) -> bool:

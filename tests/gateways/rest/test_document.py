@@ -41,6 +41,11 @@ CALLS = """
     PATCH /v1/tweets/{id}, GET /v1/tweets/{id}/revisions
     POST /v1/drafts, GET /v1/drafts, GET /v1/drafts/{id}, PATCH /v1/drafts/{id}, DELETE /v1/drafts/{id}
     POST /v1/drafts/{id}/publish
+    PUT /v1/hashtags/{tag}/follow, DELETE /v1/hashtags/{tag}/follow, GET /v1/followed_hashtags
+    PUT /v1/tweets/{id}/mute, DELETE /v1/tweets/{id}/mute, GET /v1/muted_conversations
+    GET /v1/filters, POST /v1/filters, PATCH /v1/filters/{id}, DELETE /v1/filters/{id}
+    PUT /v1/tweets/{id}/hidden, DELETE /v1/tweets/{id}/hidden, PUT /v1/tweets/{id}/detached, DELETE /v1/tweets/{id}/detached
+    PUT /v1/tweets/{id}/pin, DELETE /v1/tweets/{id}/pin
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

@@ -49,6 +49,6 @@ def store(database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator) -> Graph
 
 @pytest.fixture
 async def graph(store: GraphStore, users: UsersService, clock: ManualClock) -> GraphService:
-    made = GraphService(store=store, users=users, fame_threshold=THRESHOLD)
+    made = GraphService(store=store, users=users, clock=clock, fame_threshold=THRESHOLD)
     await made.open()
     return made

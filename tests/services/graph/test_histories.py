@@ -251,7 +251,7 @@ class World:
         cache: MemoryCache[User] = MemoryCache(capacity=100, clock=self.clock)
         self.users = UsersService(store=UsersStore(self.database, log), cache=cache, ids=ids, clock=self.clock)
         self.store = GraphStore(self.database, log, ids)
-        self.graph = GraphService(store=self.store, users=self.users, fame_threshold=self.threshold)
+        self.graph = GraphService(store=self.store, users=self.users, clock=self.clock, fame_threshold=self.threshold)
         try:
             await self.graph.open()
             made = await self.users.import_people([NewPerson(f"p{number}") for number in range(PEOPLE)])
@@ -320,7 +320,7 @@ class World:
             ]
             famous = {i.author_id for i in await self.graph.famous_followees(one) if i.to_id is None}
             assert famous == (following if self.threshold == 0 else following & model.famous)
-        again = GraphService(store=self.store, users=self.users, fame_threshold=self.threshold)
+        again = GraphService(store=self.store, users=self.users, clock=self.clock, fame_threshold=self.threshold)
         told = len(await events(self.database))
         await again.open()
         assert len(await events(self.database)) == told

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from rookery.kernel.clock import SystemClock
 from rookery.kernel.idset import IdSet
 from rookery.kernel.visibility import GUEST, Viewer
 from rookery.services.graph import consumers
@@ -72,7 +73,7 @@ class Slow:
 
 async def test_those_who_ask_at_once_share_a_load():
     source = Slow()
-    viewers = Viewers(source.load)
+    viewers = Viewers(source.load, SystemClock())
     asking = [asyncio.create_task(viewers.get(1)) for _ in range(20)]
     await source.begun.get()
     source.open.set()
@@ -82,7 +83,7 @@ async def test_those_who_ask_at_once_share_a_load():
 
 async def test_a_load_that_raced_with_a_change_is_not_kept():
     source = Slow()
-    viewers = Viewers(source.load)
+    viewers = Viewers(source.load, SystemClock())
     early = asyncio.create_task(viewers.get(1))
     await source.begun.get()
     source.version = 2
@@ -99,7 +100,7 @@ async def test_a_load_that_raced_with_a_change_is_not_kept():
 
 async def test_who_goes_away_does_not_take_the_others_load_along():
     source = Slow()
-    viewers = Viewers(source.load)
+    viewers = Viewers(source.load, SystemClock())
     leaving, staying = (asyncio.create_task(viewers.get(1)) for _ in range(2))
     await source.begun.get()
     leaving.cancel()
@@ -115,7 +116,7 @@ async def test_a_load_that_fails_is_tried_again_by_the_next():
             raise failures.pop()
         return Viewer(viewer_id)
 
-    viewers = Viewers(load)
+    viewers = Viewers(load, SystemClock())
     with pytest.raises(ValueError, match="away"):
         await viewers.get(1)
     assert (await viewers.get(1)).viewer == Viewer(1)
@@ -125,11 +126,11 @@ async def test_memory_is_bounded_by_viewers_and_by_ids():
     async def load(viewer_id: int) -> Viewer:
         return Viewer(viewer_id, following=IdSet(range(viewer_id)))
 
-    few = Viewers(load, capacity=2)
+    few = Viewers(load, SystemClock(), capacity=2)
     for one in (1, 2, 1, 3):
         await few.get(one)
     assert [few.peek(one) is not None for one in (1, 2, 3)] == [True, False, True]
-    small = Viewers(load, max_ids=10)
+    small = Viewers(load, SystemClock(), max_ids=10)
     for one in (4, 5, 6):
         await small.get(one)
     assert [small.peek(one) is not None for one in (4, 5, 6)] == [False, False, True]
@@ -145,7 +146,7 @@ async def test_an_event_of_what_is_known_already_changes_nothing():
     async def load(viewer_id: int) -> Viewer:
         return Viewer(viewer_id, 5)
 
-    viewers = Viewers(load)
+    viewers = Viewers(load, SystemClock())
     await viewers.get(1)
     viewers.forget(1, 5)
     assert viewers.peek(1) is not None
@@ -200,14 +201,14 @@ async def test_fame_is_there_again_after_a_restart(graph, store, users, people, 
     star, *fans = await people(4)
     for fan in fans:
         await graph.follow(fan, star)
-    again = GraphService(store=store, users=users, fame_threshold=THRESHOLD)
+    again = GraphService(store=store, users=users, clock=clock, fame_threshold=THRESHOLD)
     await again.open()
     assert list(await again.fame([star])) == list(await graph.fame([star])) != []
 
 
 async def test_with_threshold_zero_everybody_is_famous_and_always_was(store, users, people, clock):
     ann, bob, cat = await people(3)
-    graph = GraphService(store=store, users=users, fame_threshold=0)
+    graph = GraphService(store=store, users=users, clock=clock, fame_threshold=0)
     await graph.open()
     await graph.follow(ann, bob)
     assert list(await graph.famous_followees(ann)) == [FameInterval(bob, 0)]
@@ -219,7 +220,7 @@ async def test_with_no_threshold_nobody_is_famous(graph, store, users, people, c
     star, *fans = await people(4)
     for fan in fans:
         await graph.follow(fan, star)
-    without = GraphService(store=store, users=users, fame_threshold=None)
+    without = GraphService(store=store, users=users, clock=clock, fame_threshold=None)
     await without.open()
     assert all(interval.to_id is not None for interval in await without.fame([star]))
     await without.follow(star, fans[0])
@@ -254,7 +255,7 @@ async def test_what_another_process_changed_is_in_memory_once_its_event_was_hand
 ):
     consumers.react(log, graph)
     await log.start()
-    elsewhere = GraphService(store=GraphStore(database, log, ids), users=users, fame_threshold=THRESHOLD)
+    elsewhere = GraphService(store=GraphStore(database, log, ids), users=users, clock=clock, fame_threshold=THRESHOLD)
     await elsewhere.open()
     me, star, *fans = await people(6)
 

@@ -11,7 +11,9 @@ from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY
 from rookery.kernel.ids import moment_of
 from rookery.kernel.idset import IdSet
+from rookery.kernel.text import hashtag_key
 from rookery.kernel.visibility import Place, State, Viewer, Visibility, visible
+from rookery.kernel.words import Words
 
 
 class Account(NamedTuple):
@@ -27,6 +29,10 @@ class Stored(NamedTuple):
     reply_to_user_id: int | None
     mentioned_ids: frozenset[int]
     deleted: bool
+    root: int
+    content: str
+    hidden: bool
+    hashtags: tuple[str, ...]
 
 
 class Line(NamedTuple):
@@ -36,6 +42,7 @@ class Line(NamedTuple):
     tweet_id: int
     reason: str
     by: int | None
+    hashtag: str | None = None
 
 
 class Truth:
@@ -57,17 +64,25 @@ class Truth:
                 answered,
                 frozenset(msgspec.json.decode(mentions).values()) if mentions else frozenset(),
                 deleted is not None,
+                root or id,
+                content,
+                hidden == 1,
+                tuple(hashtag_key(tag["tag"]) for tag in msgspec.json.decode(entities)["hashtags"]) if entities else (),
             )
-            for id, author, visibility, answered, mentions, deleted in rows(
-                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at FROM tweets_tweets"
+            for id, author, visibility, answered, mentions, deleted, root, content, hidden, entities in rows(
+                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at, root_id, content, hidden, entities "
+                "FROM tweets_tweets"
             )
         }
         self.retweets = rows("SELECT id, user_id, tweet_id FROM tweets_retweets")
         self.follows = set(rows("SELECT follower_id, followee_id FROM graph_following"))
         self.blocks = set(rows("SELECT blocker_id, blocked_id FROM graph_blocks"))
         self.mutes = set(rows("SELECT muter_id, muted_id FROM graph_mutes"))
+        self.conversations = rows("SELECT user_id, root_id FROM graph_muted_conversations")
+        self.filters = rows("SELECT user_id, phrase, expires_at FROM graph_filters")
+        self.hashtags = rows("SELECT user_id, key FROM graph_hashtags")
 
-    def home(self, viewer_id: int) -> list[Line]:
+    def home(self, viewer_id: int, now: int) -> list[Line]:
         """The whole home timeline, newest first."""
         following = {b for a, b in self.follows if a == viewer_id}
         viewer = Viewer(
@@ -76,13 +91,23 @@ class Truth:
             blocking=IdSet(b for a, b in self.blocks if a == viewer_id),
             blocked_by=IdSet(a for a, b in self.blocks if b == viewer_id),
             muting=IdSet(b for a, b in self.mutes if a == viewer_id),
+            muted_conversations=IdSet(root for a, root in self.conversations if a == viewer_id),
+            words=Words(word for a, word, ends in self.filters if a == viewer_id and (ends is None or ends > now)),
         )
+        followed = {key for a, key in self.hashtags if a == viewer_id}
         actors = following | {viewer_id}
         eligible: list[tuple[int, Stored, int | None]] = [
             (tweet.id, tweet, None)
             for tweet in self.tweets.values()
             if tweet.author_id in actors and visible(viewer, tweet, self.accounts[tweet.author_id], Place.HOME)
         ]
+        tagged: dict[int, str] = {}
+        for tweet in self.tweets.values():
+            key = next((key for key in tweet.hashtags if key in followed), None)
+            author = self.accounts[tweet.author_id]
+            if key and tweet.author_id not in actors and visible(viewer, tweet, author, Place.TOPIC):
+                eligible.append((tweet.id, tweet, None))
+                tagged[tweet.id] = key
         for id, user, tweet_id in self.retweets:
             tweet = self.tweets[tweet_id]
             author = self.accounts[tweet.author_id]
@@ -97,5 +122,5 @@ class Truth:
                 continue
             actor = tweet.author_id if retweeter is None else retweeter
             kind = "own" if actor == viewer_id else "follow" if retweeter is None else "retweet"
-            lines.append(Line(id, tweet.id, kind, retweeter))
+            lines.append(Line(id, tweet.id, "hashtag" if id in tagged else kind, retweeter, tagged.get(id)))
         return sorted(lines, reverse=True)

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import RookeryError
 from rookery.kernel.pages import Page
-from rookery.kernel.visibility import State, Visibility
+from rookery.kernel.visibility import ReplyRule, State, Visibility
 from rookery.services.timelines.contract import Item
 from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
 from rookery.services.users.contract import NewPerson, ProfileChange
@@ -31,19 +31,24 @@ PEOPLE = 6
 CACHED = 12
 """Entries of a cached timeline: few, so that histories overflow it and pages cross its floor."""
 
+TAGS = ("birds", "Nests")
+
 pick = st.integers(0, 1_000)
 person = st.integers(0, PEOPLE - 1)
 
 
 def line(item: Item) -> Line:
     by = item.reason.by
-    return Line(item.entry.id, item.entry.tweet.id, item.reason.kind.value, None if by is None else by.id)
+    return Line(
+        item.entry.id, item.entry.tweet.id, item.reason.kind.value, None if by is None else by.id, item.reason.hashtag
+    )
 
 
 class Histories(RuleBasedStateMachine):
     """People who do everything that can be done; each mode is a subclass."""
 
     threshold: ClassVar[int | None] = 2
+    busy: ClassVar[int | None] = 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +76,13 @@ class Histories(RuleBasedStateMachine):
 
     async def open(self) -> None:
         self.network = await self.stack.enter_async_context(
-            network_in(Path(self.folder.name), self.clock, famous_followers=self.threshold, timeline_entries=CACHED)
+            network_in(
+                Path(self.folder.name),
+                self.clock,
+                famous_followers=self.threshold,
+                busy_hashtag_uses=self.busy,
+                timeline_entries=CACHED,
+            )
         )
 
     @initialize()
@@ -124,6 +135,34 @@ class Histories(RuleBasedStateMachine):
         act = self.network.graph.unmute if undo else self.network.graph.mute
         self.do(act(self.people[a], self.people[b]))
 
+    # --- what people choose
+
+    @rule(a=person, tag=st.sampled_from(TAGS), undo=st.integers(0, 3))
+    def follow_hashtag(self, a: int, tag: str, undo: int) -> None:
+        act = self.network.choices.unfollow_hashtag if undo == 0 else self.network.choices.follow_hashtag
+        self.do(act(self.people[a], tag))
+
+    @rule(a=person, at=pick, undo=st.booleans())
+    def mute_conversation(self, a: int, at: int, undo: bool) -> None:
+        if self.tweets:
+            record = self.do(self.network.reads.records([self.tweets[at % len(self.tweets)]]))
+            choices = self.network.choices
+            act = choices.unmute_conversation if undo else choices.mute_conversation
+            for one in record.values():
+                self.do(act(self.people[a], one.root))
+
+    @rule(
+        a=person, phrase=st.sampled_from(["hello", "AGAIN", "so", "see me"]), life=st.none() | st.integers(1, 3 * HOUR)
+    )
+    def filter_word(self, a: int, phrase: str, life: int | None) -> None:
+        ends = None if life is None else self.clock.now() + life
+        self.do(self.network.choices.add_filter(self.people[a], phrase, ends))
+
+    @rule(a=person)
+    def drop_filters(self, a: int) -> None:
+        for one in self.do(self.network.choices.filters(self.people[a])):
+            self.do(self.network.choices.remove_filter(self.people[a], one.id))
+
     # --- accounts
 
     @rule(a=person, protected=st.booleans())
@@ -149,6 +188,45 @@ class Histories(RuleBasedStateMachine):
     def post(self, a: int, visibility: Visibility, mention: int | None) -> None:
         content = "hello" if mention is None else f"hello @p{mention}"
         self.posted(self.people[a], NewTweet(content, visibility))
+
+    @rule(
+        a=person, tags=st.lists(st.sampled_from(TAGS), min_size=1, max_size=2), visibility=st.sampled_from(Visibility)
+    )
+    def post_tagged(self, a: int, tags: list[str], visibility: Visibility) -> None:
+        self.posted(self.people[a], NewTweet(" ".join(f"#{tag}" for tag in tags), visibility))
+
+    @rule(a=person, at=pick, tag=st.sampled_from(TAGS))
+    def reply_tagged(self, a: int, at: int, tag: str) -> None:
+        if self.tweets:
+            self.posted(self.people[a], NewTweet(f"#{tag}", reply_to=self.tweets[at % len(self.tweets)]))
+
+    @rule(at=pick, tag=st.sampled_from(TAGS))
+    def retag(self, at: int, tag: str) -> None:
+        for one in self.people if self.tweets else []:
+            self.do(self.network.ingestion.edit(one, self.tweets[at % len(self.tweets)], TweetChange(f"now #{tag}")))
+
+    @rule(a=person, b=person, rule=st.sampled_from(ReplyRule), mention=st.none() | person)
+    def a_conversation_for_some(self, a: int, b: int, rule: ReplyRule, mention: int | None) -> None:
+        """`a` says who may answer, and `b` answers, or is told that they can't: nothing of it stands anywhere then."""
+        before = len(self.tweets)
+        self.posted(self.people[a], NewTweet("hello" if mention is None else f"hello @p{mention}", reply_rule=rule))
+        if len(self.tweets) == before:
+            return
+        follows = self.people[a] in self.do(self.network.graph.viewer(self.people[b])).following
+        invited = rule is ReplyRule.EVERYONE or b in (a, mention) or (rule is ReplyRule.FOLLOWERS and follows)
+        before = len(self.tweets)
+        self.posted(self.people[b], NewTweet("so?", reply_to=self.tweets[-1]))
+        assert invited or len(self.tweets) == before
+
+    @rule(at=pick, hidden=st.booleans())
+    def hide(self, at: int, hidden: bool) -> None:
+        for one in self.people if self.tweets else []:
+            self.do(self.network.ingestion.hide_reply(one, self.tweets[at % len(self.tweets)], hidden))
+
+    @rule(at=pick, detached=st.booleans())
+    def detach(self, at: int, detached: bool) -> None:
+        for one in self.people if self.tweets else []:
+            self.do(self.network.ingestion.detach_quote(one, self.tweets[at % len(self.tweets)], detached))
 
     @rule(a=person, n=st.integers(2, 9))
     def post_many(self, a: int, n: int) -> None:
@@ -213,7 +291,8 @@ class Histories(RuleBasedStateMachine):
         batch: list[ImportedTweet] = []
         for age in ages:
             self.imported += 1
-            batch.append(ImportedTweet(self.people[a], "long ago", self.clock.now() - age, "test", str(self.imported)))
+            content = f"long ago #{TAGS[0]}" if age % 2 else "long ago"
+            batch.append(ImportedTweet(self.people[a], content, self.clock.now() - age, "test", str(self.imported)))
         made = self.do(self.network.ingestion.import_tweets(batch))
         self.tweets += [id for id in made if id is not None]
 
@@ -246,7 +325,7 @@ class Histories(RuleBasedStateMachine):
 
     async def compare(self, viewer: int) -> None:
         await caught_up(self.network)
-        want = Truth(self.network.database).home(viewer)
+        want = Truth(self.network.database).home(viewer, self.clock.now())
         home = self.network.timelines.home
         whole = await walk(home, viewer, 100)
         assert whole == want
@@ -293,10 +372,12 @@ class Hybrid(Histories):
 
 class AllPush(Histories):
     threshold = None
+    busy = None
 
 
 class AllPull(Histories):
     threshold = 0
+    busy = 0
 
 
 @pytest.mark.timeout(600)

@@ -41,9 +41,9 @@ def account_seen(case: Case, place: Place) -> bool:
     if case.relation in ("i block", "blocks me"):
         return False
     follows = case.relation in ("follower", "muted follower")
-    if place in (Place.HOME, Place.DISCOVERY) and case.relation in ("muted", "muted follower"):
+    if place in (Place.HOME, Place.TOPIC, Place.DISCOVERY) and case.relation in ("muted", "muted follower"):
         return False
-    return not (case.state is State.LIMITED and place in (Place.THREAD, Place.DISCOVERY) and not follows)
+    return not (case.state is State.LIMITED and place in (Place.THREAD, Place.TOPIC, Place.DISCOVERY) and not follows)
 
 
 def tweet_seen(case: Case, place: Place) -> bool:
@@ -60,7 +60,7 @@ def tweet_seen(case: Case, place: Place) -> bool:
         case Visibility.FOLLOWERS:
             return follows or me
         case Visibility.UNLISTED:
-            return place is not Place.DISCOVERY and (not case.protected or follows or me)
+            return place not in (Place.TOPIC, Place.DISCOVERY) and (not case.protected or follows or me)
         case Visibility.PUBLIC:
             return not case.protected or follows or me
 

@@ -17,6 +17,7 @@ from rookery.gateways.rest import problems
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import Answer, Operation
+from rookery.gateways.rest.choices import ChoiceCalls
 from rookery.gateways.rest.drafts import DraftCalls
 from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
@@ -34,7 +35,7 @@ from rookery.infra.telemetry.port import Requests
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Malformed, RookeryError
 from rookery.services.drafts.contract import Drafts
-from rookery.services.graph.contract import Graph
+from rookery.services.graph.contract import Choices, Graph
 from rookery.services.timelines.contract import Timelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -59,6 +60,7 @@ def create_app(
     *,
     users: Users,
     graph: Graph,
+    choices: Choices,
     ingestion: TweetIngestion,
     reads: TweetReads,
     timelines: Timelines,
@@ -92,6 +94,7 @@ def create_app(
         *TweetCalls(
             ingestion=ingestion, reads=reads, presenter=presenter, fragments=fragments, interests=interests
         ).operations(),
+        *ChoiceCalls(choices=choices, reads=reads, fragments=fragments).operations(),
         *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
     ]

@@ -11,7 +11,7 @@ from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.present import encode, moment, optional_id, rfc3339
 from rookery.kernel.clock import from_datetime
 from rookery.kernel.ids import parse_id
-from rookery.kernel.visibility import Visibility
+from rookery.kernel.visibility import ReplyRule, Visibility
 from rookery.services.drafts.contract import Draft, DraftChange, Drafts
 from rookery.services.tweets.contract import NewTweet
 
@@ -130,6 +130,8 @@ def _fields(body: shapes.NewDraft | shapes.DraftEdit) -> dict[str, Any]:
             given[field] = parse_id(given[field], field)
     if "visibility" in given:
         given["visibility"] = Visibility(given["visibility"])
+    if "reply_rule" in given:
+        given["reply_rule"] = ReplyRule(given["reply_rule"])
     if given.get("publish_at") is not None:
         given["publish_at"] = from_datetime(given["publish_at"])
     return given
@@ -145,6 +147,7 @@ def _shape(of: Draft) -> shapes.Draft:
         reply_to=optional_id(tweet.reply_to),
         quote_of=optional_id(tweet.quote_of),
         lang=tweet.lang,
+        reply_rule=tweet.reply_rule.value,
         publish_at=moment(of.publish_at),
         failure=of.failure,
         created_at=rfc3339(of.created_at),

@@ -13,7 +13,7 @@ import msgspec
 from rookery.gateways.rest import shapes
 from rookery.gateways.rest.present import author, encode, entities, media, moment, optional_id, rfc3339
 from rookery.kernel.pages import Slice
-from rookery.services.timelines.contract import Item, ReasonKind
+from rookery.services.timelines.contract import Item, Reason, ReasonKind
 from rookery.services.tweets.contract import (
     BOOKMARKED,
     FAVORITED,
@@ -44,6 +44,19 @@ _FOLLOW, _OWN = (encode(shapes.Reason(kind.value)) for kind in (ReasonKind.FOLLO
 _FOLLOW_ENDS, _OWN_ENDS = (
     tuple(b"%b%b%b}," % (viewer, _REASON, reason) for viewer in _VIEWER) for reason in (_FOLLOW, _OWN)
 )
+
+
+_ENDS = {kind: b"%b%b}," % (_REASON, reason) for kind, reason in ((ReasonKind.FOLLOW, _FOLLOW), (ReasonKind.OWN, _OWN))}
+_OWN_REASON, _RETWEET_REASON = Reason(ReasonKind.OWN), Reason(ReasonKind.RETWEET)
+
+
+def _ended(reason: Reason) -> bytes:
+    """The end of an item whose reason names no person."""
+    known = _ENDS.get(reason.kind)
+    if known is not None:
+        return known
+    assert reason.hashtag is not None
+    return b"%b%b}," % (_REASON, encode(shapes.Reason(reason.kind.value, hashtag=reason.hashtag)))
 
 
 class _Pieces(NamedTuple):
@@ -113,17 +126,17 @@ class Fragments:
     def home(self, of: Slice[Item]) -> bytes:
         """A page of a home timeline, as `shapes.Timeline`."""
         parts = [_ITEMS]
-        known, follow = self._tweets.get, ReasonKind.FOLLOW
+        known, follow, own = self._tweets.get, ReasonKind.FOLLOW, ReasonKind.OWN
         for item in of.items:
             entry, kind = item.entry, item.reason.kind
             pieces = known(entry.id)
             if pieces is None or pieces[0] is not entry:
-                self._line(parts, entry, kind)
+                self._line(parts, entry, item.reason)
             elif kind is follow:
                 # What nearly every line is.
                 parts.append(pieces[3])
             else:
-                parts += (pieces[3][: pieces[6]], _OWN_ENDS[0])
+                parts += (pieces[3][: pieces[6]], _OWN_ENDS[0] if kind is own else _VIEWER[0] + _ended(item.reason))
         return _page(parts, of)
 
     def profile(self, of: Slice[Entry]) -> bytes:
@@ -133,29 +146,26 @@ class Fragments:
         for entry in of.items:
             pieces = known(entry.id)
             if pieces is None or pieces[0] is not entry:
-                self._line(parts, entry, ReasonKind.OWN if entry.retweeter is None else ReasonKind.RETWEET)
+                self._line(parts, entry, _OWN_REASON if entry.retweeter is None else _RETWEET_REASON)
             else:
                 parts += (pieces[3][: pieces[6]], _OWN_ENDS[0])
         return _page(parts, of)
 
     # --- pieces
 
-    def _line(self, parts: list[bytes], entry: Entry, kind: ReasonKind) -> None:
+    def _line(self, parts: list[bytes], entry: Entry, reason: Reason) -> None:
         """Add a timeline's item, and its comma."""
         tweet, by = entry.tweet, entry.retweeter
-        own = kind is ReasonKind.OWN
         if by is None:
             pieces = self._pieces(tweet)
             if not pieces.quoted:
                 if not tweet.marks and pieces.entry is not entry:
                     self._tweets.put(entry.id, pieces._replace(entry=entry))
-                parts.append(pieces.line[: pieces.viewer])
-                parts.append((_OWN_ENDS if own else _FOLLOW_ENDS)[tweet.marks])
+                parts += (pieces.line[: pieces.viewer], _VIEWER[tweet.marks], _ended(reason))
                 return
         parts.append(b'{"id":"%d","tweet":' % entry.id)
         self._write(parts, tweet)
-        reason = (_OWN if own else _FOLLOW) if by is None else self._retweeted(kind, by)
-        parts += (_REASON, reason, b"},")
+        parts.append(_ended(reason) if by is None else b"%b%b}," % (_REASON, self._retweeted(reason.kind, by)))
 
     def _write(self, parts: list[bytes], tweet: Tweet) -> None:
         """Add a tweet's JSON."""
@@ -217,6 +227,9 @@ def _cut(record: TweetRecord, user: User) -> _Pieces:
             reply_to_user_id=optional_id(record.reply_to_user_id),
             quote_of=optional_id(record.quote_of),
             quoted=None if record.quote_of is None else _HOLE,
+            quote_detached=record.detached_from is not None,
+            reply_rule=record.reply_rule.value if record.reply_to is None else None,
+            hidden=record.hidden,
             created_at=rfc3339(record.created_at),
             edited_at=moment(record.edited_at),
             imported=record.imported,

@@ -40,8 +40,8 @@ def author(user: User) -> shapes.Author:
     return shapes.Author(str(user.id), user.handle, user.name, user.avatar_url)
 
 
-def user(of: User, counts: Counts, tweets: int) -> shapes.User:
-    """An account for everybody; `tweets` is how many it has."""
+def user(of: User, counts: Counts, tweets: int, pinned: int | None) -> shapes.User:
+    """An account for everybody; `tweets` is how many it has, `pinned` the one it shows first."""
     return shapes.User(
         id=str(of.id),
         handle=of.handle,
@@ -53,11 +53,12 @@ def user(of: User, counts: Counts, tweets: int) -> shapes.User:
         role=of.role.value,
         created_at=rfc3339(of.created_at),
         counts=shapes.UserCounts(counts.followers, counts.following, tweets),
+        pinned_tweet=optional_id(pinned),
     )
 
 
-def account(of: Account, counts: Counts, tweets: int) -> shapes.Account:
-    """An account for its owner; `tweets` is how many it has."""
+def account(of: Account, counts: Counts, tweets: int, pinned: int | None) -> shapes.Account:
+    """An account for its owner; `tweets` is how many it has, `pinned` the one it shows first."""
     whole = of.user
     return shapes.Account(
         id=str(whole.id),
@@ -70,6 +71,7 @@ def account(of: Account, counts: Counts, tweets: int) -> shapes.Account:
         role=whole.role.value,
         created_at=rfc3339(whole.created_at),
         counts=shapes.UserCounts(counts.followers, counts.following, tweets),
+        pinned_tweet=optional_id(pinned),
         state=whole.state.value,
         email=of.email,
         date_of_birth=of.date_of_birth,
@@ -136,7 +138,7 @@ def entities(of: TweetRecord | Revision) -> shapes.Entities:
 
 
 class Presenter:
-    """Shapes people with their counts: two bulk calls for a page, however long."""
+    """Shapes people with their counts: three bulk calls for a page, however long."""
 
     def __init__(self, graph: Graph, reads: TweetReads) -> None:
         self._graph = graph
@@ -149,7 +151,8 @@ class Presenter:
         ids = [one.id for one in of]
         counts = await self._graph.counts(ids)
         tweets = await self._reads.tweet_counts(ids)
-        return [user(one, counts.get(one.id, _NO_COUNTS), tweets.get(one.id, 0)) for one in of]
+        pinned = await self._reads.pinned(ids)
+        return [user(one, counts.get(one.id, _NO_COUNTS), tweets.get(one.id, 0), pinned.get(one.id)) for one in of]
 
     async def page(self, of: Slice[User]) -> shapes.UserList:
         """A page of people."""
@@ -160,7 +163,8 @@ class Presenter:
         id = of.user.id
         counts = await self._graph.counts([id])
         tweets = await self._reads.tweet_counts([id])
-        return account(of, counts.get(id, _NO_COUNTS), tweets.get(id, 0))
+        pinned = await self._reads.pinned([id])
+        return account(of, counts.get(id, _NO_COUNTS), tweets.get(id, 0), pinned.get(id))
 
     async def signed_in(self, of: SignedIn) -> shapes.SignedIn:
         """A fresh log-in, with its token."""

@@ -16,6 +16,13 @@ Cursor = Annotated[
     str, Meta(description="A cursor: opaque to clients.", extra_json_schema={"pattern": "^[0-9]{1,19}$"})
 ]
 Visibility = Literal["public", "unlisted", "followers", "mentioned"]
+ReplyRule = Annotated[
+    Literal["everyone", "followers", "mentioned"],
+    Meta(
+        description="Who may answer in the conversation that it begins, beside its author and whom it mentions; "
+        "null for answers, which follow the first tweet's."
+    ),
+]
 Role = Literal["person", "moderator", "admin"]
 
 
@@ -52,6 +59,7 @@ class User(Struct, frozen=True):
     role: Role
     created_at: Moment
     counts: UserCounts
+    pinned_tweet: Annotated[Id | None, Meta(description="The tweet that the profile shows first.")]
 
 
 class Account(Struct, frozen=True):
@@ -67,11 +75,43 @@ class Account(Struct, frozen=True):
     role: Role
     created_at: Moment
     counts: UserCounts
+    pinned_tweet: Annotated[Id | None, Meta(description="The tweet that the profile shows first.")]
     state: Literal["active", "deactivated", "suspended", "limited", "erased"]
     email: str | None
     date_of_birth: str | None
     country: str | None
     last_active: Moment | None
+
+
+class FollowedHashtag(Struct, frozen=True):
+    """Whether I follow a hashtag, by its key, which is the same for all spellings."""
+
+    hashtag: str
+    following: bool
+
+
+class FollowedHashtagList(Struct, frozen=True):
+    """A page of hashtags that I follow."""
+
+    items: list[FollowedHashtag]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class WordFilter(Struct, frozen=True):
+    """A word or phrase that I don't want to read, until `expires_at`."""
+
+    id: Id
+    phrase: str
+    expires_at: Moment | None
+
+
+class WordFilterList(Struct, frozen=True):
+    """All my filters, the latest first; the cursors are null."""
+
+    items: list[WordFilter]
+    next: Cursor | None
+    prev: Cursor | None
 
 
 class UserList(Struct, frozen=True):
@@ -208,6 +248,9 @@ class Tweet(Struct, frozen=True):
     reply_to_user_id: Id | None
     quote_of: Id | None
     quoted: "Tweet | None"
+    quote_detached: Annotated[bool, Meta(description="It quoted a tweet whose author took that out of it.")]
+    reply_rule: ReplyRule | None
+    hidden: Annotated[bool, Meta(description="An answer that the author of the conversation hid.")]
     created_at: Moment
     edited_at: Moment | None
     imported: bool
@@ -244,6 +287,7 @@ class Draft(Struct, frozen=True):
     reply_to: Id | None
     quote_of: Id | None
     lang: str | None
+    reply_rule: ReplyRule
     publish_at: Moment | None
     failure: str | None
     created_at: Moment
@@ -274,10 +318,11 @@ class TweetList(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """Why an item stands in a timeline; `by` is who retweeted it."""
+    """Why an item stands in a timeline; `by` is who retweeted it, `hashtag` the key of the one that I follow."""
 
-    kind: Literal["follow", "retweet", "own"]
+    kind: Literal["follow", "retweet", "hashtag", "own"]
     by: Author | UnsetType = UNSET
+    hashtag: str | UnsetType = UNSET
 
 
 class Item(Struct, frozen=True):
@@ -429,6 +474,7 @@ class NewTweet(Request, frozen=True):
     reply_to: Id | None = None
     quote_of: Id | None = None
     lang: Annotated[str, Meta(description="A BCP 47 tag.")] | None = None
+    reply_rule: ReplyRule = "everyone"
 
 
 class TweetEdit(Request, frozen=True):
@@ -438,6 +484,7 @@ class TweetEdit(Request, frozen=True):
     visibility: Visibility | UnsetType = UNSET
     media_url: _Link | None | UnsetType = UNSET
     lang: Annotated[str, Meta(description="A BCP 47 tag.")] | None | UnsetType = UNSET
+    reply_rule: ReplyRule | UnsetType = UNSET
 
 
 _Later = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset; within a year.")]
@@ -452,6 +499,7 @@ class NewDraft(Request, frozen=True):
     reply_to: Id | None = None
     quote_of: Id | None = None
     lang: str | None = None
+    reply_rule: ReplyRule = "everyone"
     publish_at: _Later | None = None
 
 
@@ -464,4 +512,23 @@ class DraftEdit(Request, frozen=True):
     reply_to: Id | None | UnsetType = UNSET
     quote_of: Id | None | UnsetType = UNSET
     lang: str | None | UnsetType = UNSET
+    reply_rule: ReplyRule | UnsetType = UNSET
     publish_at: _Later | None | UnsetType = UNSET
+
+
+_Ends = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset; null: never.")]
+_Phrase = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 100})]
+
+
+class NewWordFilter(Request, frozen=True):
+    """A word or phrase to keep away from me."""
+
+    phrase: _Phrase
+    expires_at: _Ends | None = None
+
+
+class WordFilterEdit(Request, frozen=True):
+    """Changes of a filter; what is left out stays."""
+
+    phrase: _Phrase | UnsetType = UNSET
+    expires_at: _Ends | None | UnsetType = UNSET

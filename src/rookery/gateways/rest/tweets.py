@@ -15,7 +15,7 @@ from rookery.gateways.rest.present import Presenter, encode, revision
 from rookery.kernel.errors import NotFound
 from rookery.kernel.ids import parse_id
 from rookery.kernel.pages import Page, Slice
-from rookery.kernel.visibility import Visibility
+from rookery.kernel.visibility import ReplyRule, Visibility
 from rookery.services.tweets.contract import IdempotencyKey, NewTweet, Tweet, TweetChange, TweetIngestion, TweetReads
 from rookery.services.users.contract import User
 
@@ -26,6 +26,10 @@ _KEY: Final = Parameter(
     "A repeat with the same key and body within 24 hours answers the same tweet and posts nothing.",
     {"type": "string", "pattern": r"^[\x21-\x7E]{1,255}$"},
     place="header",
+)
+
+_HIDDEN: Final = parameters.flag_parameter(
+    "hidden", "Those that the author of the conversation hid, instead; false if left out."
 )
 
 Act = Callable[[int, int], Awaitable[Tweet]]
@@ -140,7 +144,19 @@ class TweetCalls:
                 paged=True,
                 errors=(404,),
             ),
-            self._tweets("list_replies", "/v1/tweets/{id}/replies", "Answers to a tweet, newest first", reads.replies),
+            Operation(
+                id="list_replies",
+                method="GET",
+                path="/v1/tweets/{id}/replies",
+                summary="Answers to a tweet, newest first",
+                tag=_TAG,
+                access=Access.PUBLIC,
+                handle=self.replies,
+                parameters=(_HIDDEN,),
+                answer=shapes.TweetList,
+                paged=True,
+                errors=(404,),
+            ),
             self._tweets("list_quotes", "/v1/tweets/{id}/quotes", "Quotes of a tweet, newest first", reads.quotes),
             self._tweets(
                 "list_favorites", "/v1/users/{id}/favorites", "What somebody favorited, newest first", reads.favorites
@@ -164,6 +180,18 @@ class TweetCalls:
             self._act("unfavorite", "DELETE", "favorite", "Undo a favorite", write.unfavorite),
             self._act("bookmark", "PUT", "bookmark", "Bookmark a tweet; nobody else learns of it", write.bookmark),
             self._act("unbookmark", "DELETE", "bookmark", "Undo a bookmark", write.unbookmark),
+            self._act(
+                "hide_reply", "PUT", "hidden", "Hide an answer in a conversation of mine", _to(write.hide_reply, True)
+            ),
+            self._act("show_reply", "DELETE", "hidden", "Show an answer again", _to(write.hide_reply, False)),
+            self._act(
+                "detach_quote", "PUT", "detached", "Take my tweet out of this quote", _to(write.detach_quote, True)
+            ),
+            self._act(
+                "attach_quote", "DELETE", "detached", "Put my tweet back into it", _to(write.detach_quote, False)
+            ),
+            self._act("pin", "PUT", "pin", "Have my profile show this tweet of mine first", _to(write.pin, True)),
+            self._act("unpin", "DELETE", "pin", "Have it stand in its place again", _to(write.pin, False)),
         ]
 
     async def post(self, call: Call) -> Answer:
@@ -175,6 +203,7 @@ class TweetCalls:
             reply_to=None if given.reply_to is None else parse_id(given.reply_to, "reply_to"),
             quote_of=None if given.quote_of is None else parse_id(given.quote_of, "quote_of"),
             lang=given.lang,
+            reply_rule=ReplyRule(given.reply_rule),
         )
         key = parsing.idempotency_key(call.headers.get("idempotency-key"))
         made = await self._ingestion.post(
@@ -197,6 +226,8 @@ class TweetCalls:
         given = {name: value for name, value in asdict(call.body(shapes.TweetEdit)).items() if value is not UNSET}
         if "visibility" in given:
             given["visibility"] = Visibility(given["visibility"])
+        if "reply_rule" in given:
+            given["reply_rule"] = ReplyRule(given["reply_rule"])
         edited = await self._ingestion.edit(call.me.user_id, call.id(), TweetChange(**given))
         return Answer(self._fragments.tweet(edited))
 
@@ -212,6 +243,11 @@ class TweetCalls:
         found = await self._reads.thread(id := call.id(), call.viewer_id, call.page())
         self._interests.read(call, id)
         return Answer(self._fragments.thread(found), headers=call.links(found.replies))
+
+    async def replies(self, call: Call) -> Answer:
+        hidden = parsing.flag(call.query.get("hidden"), "hidden", False)
+        page = await self._reads.replies(call.id(), call.viewer_id, call.page(), hidden=hidden)
+        return Answer(self._fragments.tweets(page), headers=call.links(page))
 
     async def bookmarks(self, call: Call) -> Answer:
         page = await self._reads.bookmarks(call.me.user_id, call.page())
@@ -262,3 +298,8 @@ class TweetCalls:
             paged=True,
             errors=(404,),
         )
+
+
+def _to(decide: Callable[[int, int, bool], Awaitable[Tweet]], how: bool) -> Act:
+    """One of the two ways to decide something."""
+    return lambda user_id, tweet_id: decide(user_id, tweet_id, how)

@@ -9,7 +9,7 @@ from rookery.infra.rpc.port import rpc
 from rookery.kernel.clock import Millis
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
-from rookery.kernel.visibility import Visibility
+from rookery.kernel.visibility import ReplyRule, Visibility
 from rookery.services.tweets.contract import NewTweet, Tweet
 
 
@@ -36,6 +36,7 @@ class DraftChange(msgspec.Struct, frozen=True):
     reply_to: int | None | UnsetType = UNSET
     quote_of: int | None | UnsetType = UNSET
     lang: str | None | UnsetType = UNSET
+    reply_rule: ReplyRule | UnsetType = UNSET
     publish_at: Millis | None | UnsetType = UNSET
 
 

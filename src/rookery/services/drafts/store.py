@@ -9,14 +9,15 @@ from rookery.kernel.clock import Millis
 from rookery.kernel.errors import Conflict, Forbidden, NotFound
 from rookery.kernel.ids import MAX_ID
 from rookery.kernel.pages import Page
-from rookery.kernel.visibility import Visibility
+from rookery.kernel.visibility import ReplyRule, Visibility
 from rookery.services.drafts.contract import Draft
 from rookery.services.drafts.tables import DRAFTS
 from rookery.services.drafts.tables import METADATA as METADATA
 from rookery.services.tweets.contract import NewTweet
 
 _d = DRAFTS.c
-_WRITTEN = ("content", "visibility", "media_url", "reply_to", "quote_of", "lang", "publish_at", "failure", "updated_at")
+_SAID = ("content", "visibility", "media_url", "reply_to", "quote_of", "lang", "reply_rule")
+_WRITTEN = (*_SAID, "publish_at", "failure", "updated_at")
 _drafts = select(_d.id, _d.author_id, *(_d[name] for name in _WRITTEN), _d.created_at, _d.claimed_at)
 
 _ADD = Statement(
@@ -134,6 +135,7 @@ def _columns(draft: Draft) -> dict[str, Value]:
         "reply_to": tweet.reply_to,
         "quote_of": tweet.quote_of,
         "lang": tweet.lang,
+        "reply_rule": tweet.reply_rule.value,
         "publish_at": draft.publish_at,
         "failure": draft.failure,
         "updated_at": draft.updated_at,
@@ -150,13 +152,15 @@ def _draft(row: Row) -> Draft:
         reply_to,
         quote_of,
         lang,
+        reply_rule,
         publish_at,
         failure,
         updated_at,
         created_at,
         _,
     ) = row
-    tweet = NewTweet(content, Visibility(visibility), media_url, reply_to, quote_of, lang)
+    rule = ReplyRule.EVERYONE if reply_rule is None else ReplyRule(reply_rule)
+    tweet = NewTweet(content, Visibility(visibility), media_url, reply_to, quote_of, lang, rule)
     return Draft(id, author_id, tweet, created_at, updated_at, publish_at, failure)
 
 

@@ -20,6 +20,7 @@ DRAFTS = Table(
     Column("failure", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("reply_rule", Text),  # NULL: everyone
     sqlite_strict=True,
 )
 # an author's drafts

@@ -7,9 +7,14 @@ from rookery.services.graph.contract import (
     BecameFamous,
     Blocked,
     CeasedFamous,
+    ConversationMuted,
+    ConversationUnmuted,
     FameInterval,
+    FiltersChanged,
     Followed,
     FollowsImported,
+    HashtagFollowed,
+    HashtagUnfollowed,
     Muted,
     Unblocked,
     Unfollowed,
@@ -36,6 +41,10 @@ def react(log: EventLog, service: GraphService) -> None:
                     service.forget((blocker, blocked))
                 case Muted(muter_id=muter) | Unmuted(muter_id=muter):
                     service.forget((muter,))
+                case HashtagFollowed() | HashtagUnfollowed() as event:
+                    service.forget((event.user_id,), event.graph_version)
+                case ConversationMuted() | ConversationUnmuted() | FiltersChanged() as event:
+                    service.forget((event.user_id,))
                 case FollowsImported(follower_ids=followers):
                     service.forget(followers)
                 case BecameFamous(author_id=author, from_id=since):

@@ -1,4 +1,6 @@
-"""The Graph Service's contract: who follows, blocks and mutes whom, and who is famous."""
+"""The Graph Service's two contracts: who follows, blocks and mutes whom, and who is famous; and what one person alone chose
+to see and not to see. They make up a viewer together.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -7,6 +9,7 @@ import msgspec
 
 from rookery.infra.events.port import Event
 from rookery.infra.rpc.port import rpc
+from rookery.kernel.clock import Millis
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import Viewer
@@ -50,6 +53,33 @@ class FameInterval(msgspec.Struct, frozen=True):
     def holds(self, entry_id: int) -> bool:
         """Whether the entry was issued within the interval."""
         return self.from_id <= entry_id and (self.to_id is None or entry_id < self.to_id)
+
+
+class FollowedHashtag(msgspec.Struct, frozen=True):
+    """A row of the list of hashtags that somebody follows."""
+
+    id: int
+    """The list's cursor."""
+    key: str
+    """The same for all spellings."""
+
+
+class MutedConversation(msgspec.Struct, frozen=True):
+    """A row of the list of conversations that somebody muted."""
+
+    id: int
+    """The list's cursor."""
+    root_id: int
+    """The conversation's first tweet."""
+
+
+class WordFilter(msgspec.Struct, frozen=True):
+    """A word or phrase that somebody does not want to read."""
+
+    id: int
+    phrase: str
+    expires_at: Millis | None
+    """Until when; None: until it is taken away."""
 
 
 class Followed(Event, topic="graph", version=1):
@@ -130,6 +160,43 @@ class CeasedFamous(Event, topic="graph", version=1):
     author_id: int
     from_id: int
     to_id: int
+
+
+class HashtagFollowed(Event, topic="graph", version=1):
+    """`user_id` began to follow a hashtag. `graph_version` is theirs."""
+
+    user_id: int
+    hashtag: str
+    """Its key."""
+    graph_version: int
+
+
+class HashtagUnfollowed(Event, topic="graph", version=1):
+    """`user_id` follows a hashtag no more."""
+
+    user_id: int
+    hashtag: str
+    graph_version: int
+
+
+class ConversationMuted(Event, topic="graph", version=1):
+    """`user_id` wants to hear no more of a conversation."""
+
+    user_id: int
+    root_id: int
+
+
+class ConversationUnmuted(Event, topic="graph", version=1):
+    """`user_id` wants to hear of a conversation again."""
+
+    user_id: int
+    root_id: int
+
+
+class FiltersChanged(Event, topic="graph", version=1):
+    """The word filters of `user_id` changed. What they are is nobody else's business."""
+
+    user_id: int
 
 
 class Graph(Protocol):
@@ -243,4 +310,74 @@ class Graph(Protocol):
         """Add follows (follower, followee) in bulk, past protection; how many were new. Self-follows and pairs where one
         blocks the other are skipped.
         """
+        ...
+
+
+class Choices(Protocol):
+    """What one person alone chose to see and not to see. Nobody else learns of it.
+
+    All methods but `add_filter` are idempotent: a second call changes nothing, emits nothing and answers the same.
+    """
+
+    @rpc(idempotent=True, raises=(Invalid, Forbidden))
+    async def follow_hashtag(self, user_id: int, hashtag: str) -> FollowedHashtag:
+        """Have tweets with a hashtag, in any spelling, in the home timeline. Raises Invalid for what is no hashtag, Forbidden
+        where too many are followed.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(Invalid,))
+    async def unfollow_hashtag(self, user_id: int, hashtag: str) -> str:
+        """Follow it no more; its key. Raises Invalid for what is no hashtag."""
+        ...
+
+    @rpc(idempotent=True)
+    async def followed_hashtags(self, user_id: int, page: Page) -> Slice[FollowedHashtag]:
+        """The hashtags that somebody follows, the latest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(Forbidden,))
+    async def mute_conversation(self, user_id: int, root_id: int) -> None:
+        """Keep the conversation that `root_id` began out of the home timeline, but for one's own part. Raises Forbidden where too
+        many are muted.
+        """
+        ...
+
+    @rpc(idempotent=True)
+    async def unmute_conversation(self, user_id: int, root_id: int) -> None:
+        """Mute it no more."""
+        ...
+
+    @rpc(idempotent=True)
+    async def muted_conversations(self, user_id: int, page: Page) -> Slice[MutedConversation]:
+        """The conversations that somebody muted, the latest first."""
+        ...
+
+    @rpc(idempotent=False, raises=(Invalid, Forbidden))
+    async def add_filter(self, user_id: int, phrase: str, expires_at: Millis | None) -> WordFilter:
+        """Keep tweets with a word or phrase out of timelines, threads and discovery. Raises Invalid naming what is wrong,
+        Forbidden where there are too many.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(Invalid, NotFound))
+    async def edit_filter(
+        self,
+        user_id: int,
+        filter_id: int,
+        *,
+        phrase: str | msgspec.UnsetType = msgspec.UNSET,
+        expires_at: Millis | None | msgspec.UnsetType = msgspec.UNSET,
+    ) -> WordFilter:
+        """Change a filter; what is UNSET stays."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def remove_filter(self, user_id: int, filter_id: int) -> None:
+        """Take a filter away."""
+        ...
+
+    @rpc(idempotent=True)
+    async def filters(self, user_id: int) -> list[WordFilter]:
+        """Somebody's filters, the latest first; those that ended are there until they are taken away, or prolonged."""
         ...

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from rookery.kernel.clock import Clock
 from rookery.kernel.idset import IdSet
 from rookery.kernel.visibility import Viewer
 from rookery.services.graph.contract import FameInterval
@@ -53,7 +54,10 @@ class Looking:
         self.viewer = viewer
         self.famous: Sequence[FameInterval] = ()
         self.revision = -1
-        self.size = len(viewer.following) + len(viewer.blocking) + len(viewer.blocked_by) + len(viewer.muting)
+        edges = len(viewer.following) + len(viewer.blocking) + len(viewer.blocked_by) + len(viewer.muting)
+        # A short text takes about ten times as much as an id, a phrase with its part of the pattern thirty times.
+        choices = len(viewer.muted_conversations) + 10 * len(viewer.hashtags) + 30 * len(viewer.words.phrases)
+        self.size = edges + choices
 
 
 class Viewers:
@@ -64,10 +68,16 @@ class Viewers:
     """
 
     def __init__(
-        self, load: Callable[[int], Awaitable[Viewer]], *, capacity: int = 50_000, max_ids: int = 16_000_000
+        self,
+        load: Callable[[int], Awaitable[Viewer]],
+        clock: Clock,
+        *,
+        capacity: int = 50_000,
+        max_ids: int = 16_000_000,
     ) -> None:
         """At most `capacity` viewers and `max_ids` ids in their sets (8 bytes each); the last one used always stays."""
         self._load = load
+        self._clock = clock
         self._capacity = capacity
         self._max_ids = max_ids
         self._kept: OrderedDict[int, Looking] = OrderedDict()
@@ -83,6 +93,9 @@ class Viewers:
         """The viewer, if in memory."""
         found = self._kept.get(viewer_id)
         if found is not None:
+            if (until := found.viewer.until) is not None and until <= self._clock.now():
+                self.forget(viewer_id)
+                return None
             self._kept.move_to_end(viewer_id)
             self.hits += 1
         return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import GUEST, Viewer, account_visible
@@ -23,6 +24,7 @@ class GraphService:
         *,
         store: GraphStore,
         users: Users,
+        clock: Clock,
         fame_threshold: int | None,
         cached_viewers: int = 50_000,
         cached_ids: int = 16_000_000,
@@ -34,7 +36,9 @@ class GraphService:
         self._users = users
         self._rule = FameRule(fame_threshold)
         self._fame = Fame(self._rule)
-        self.viewers = Viewers(store.viewer, capacity=cached_viewers, max_ids=cached_ids)
+        self.viewers = Viewers(
+            lambda viewer_id: store.viewer(viewer_id, clock.now()), clock, capacity=cached_viewers, max_ids=cached_ids
+        )
         """For metrics: its `hits` and `misses`."""
         store.watch(self._changed)
 

@@ -5,10 +5,12 @@ from typing import TypeVar
 
 from rookery.infra.events.port import Outbox
 from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
+from rookery.kernel.clock import Millis
 from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.kernel.idset import IdSet
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import Viewer
+from rookery.kernel.words import NO_WORDS, Words
 from rookery.services.graph import tables as t
 from rookery.services.graph.changes import Change
 from rookery.services.graph.contract import Counts, Edge, FameInterval, Relationship
@@ -129,14 +131,19 @@ class GraphStore:
 
     # --- reading
 
-    async def viewer(self, user_id: int) -> Viewer:
-        """Somebody's edges and their version, of one moment."""
+    async def viewer(self, user_id: int, now: Millis) -> Viewer:
+        """Somebody's edges with their version, and their choices, as they hold from `now` on; all of one moment."""
 
         def read(reader: Reader) -> Viewer:
             def ids(statement: Statement) -> IdSet:
                 return IdSet(row[0] for row in reader.all(statement, user_id=user_id))
 
             version = reader.one(t.VERSION, user_id=user_id)
+            filters = [
+                (phrase, ends)
+                for _, phrase, ends in reader.all(t.FILTERS_OF, user_id=user_id)
+                if ends is None or ends > now
+            ]
             return Viewer(
                 user_id,
                 0 if version is None else version[0],
@@ -144,6 +151,10 @@ class GraphStore:
                 blocking=ids(t.BLOCKED_OF),
                 blocked_by=ids(t.BLOCKERS_OF),
                 muting=ids(t.MUTED_OF),
+                muted_conversations=ids(t.CONVERSATIONS_OF),
+                words=Words(phrase for phrase, _ in filters) if filters else NO_WORDS,
+                hashtags=frozenset(row[0] for row in reader.all(t.HASHTAGS_OF, user_id=user_id)),
+                until=min((ends for _, ends in filters if ends is not None), default=None),
             )
 
         return await self._database.scan(read)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
+    Text,
     and_,
     bindparam,
     delete,
@@ -114,6 +115,42 @@ FAME = Table(
     sqlite_strict=True,
 )
 
+HASHTAGS = Table(
+    "graph_hashtags",
+    METADATA,
+    _id("user_id"),
+    Column("key", Text, nullable=False),
+    _id("edge_id"),
+    PrimaryKeyConstraint("user_id", "key"),
+    # Read by: pages of what somebody follows.
+    Index("graph_hashtags_by_edge", "user_id", "edge_id"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+CONVERSATIONS = Table(
+    "graph_muted_conversations",
+    METADATA,
+    _id("user_id"),
+    _id("root_id"),
+    _id("edge_id"),
+    PrimaryKeyConstraint("user_id", "root_id"),
+    # Read by: pages of what somebody muted.
+    Index("graph_muted_conversations_by_edge", "user_id", "edge_id"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+FILTERS = Table(
+    "graph_filters",
+    METADATA,
+    _id("user_id"),
+    _id("id"),
+    Column("phrase", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    PrimaryKeyConstraint("user_id", "id"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
 _g, _r, _q, _b, _m, _p, _f = (t.c for t in (FOLLOWING, FOLLOWERS, REQUESTS, BLOCKS, MUTES, PEOPLE, FAME))
 
 
@@ -193,11 +230,33 @@ BETWEEN = Statement(
     )
 )
 
+# --- what one person chose
+
+_t, _c, _w = HASHTAGS.c, CONVERSATIONS.c, FILTERS.c
+ADD_HASHTAG = _add(HASHTAGS)
+END_HASHTAG = Statement(delete(HASHTAGS).where(_is(user_id=_t.user_id, key=_t.key)))
+HASHTAG = Statement(select(_t.edge_id).where(_is(user_id=_t.user_id, key=_t.key)))
+HASHTAGS_OF = Statement(select(_t.key).where(_t.user_id == bindparam("user_id")))
+ADD_CONVERSATION = _add(CONVERSATIONS)
+END_CONVERSATION = Statement(delete(CONVERSATIONS).where(_is(user_id=_c.user_id, root_id=_c.root_id)))
+CONVERSATION = Statement(select(_c.edge_id).where(_is(user_id=_c.user_id, root_id=_c.root_id)))
+CONVERSATIONS_OF = Statement(select(_c.root_id).where(_c.user_id == bindparam("user_id")))
+ADD_FILTER = _add(FILTERS)
+EDIT_FILTER = Statement(
+    update(FILTERS)
+    .where(_w.user_id == bindparam("user"), _w.id == bindparam("filter"))
+    .values(phrase=bindparam("phrase"), expires_at=bindparam("expires_at"))
+)
+END_FILTER = Statement(delete(FILTERS).where(_is(user_id=_w.user_id, id=_w.id)))
+FILTERS_OF = Statement(
+    select(_w.id, _w.phrase, _w.expires_at).where(_w.user_id == bindparam("user_id")).order_by(_w.id.desc())
+)
+
 # --- pages: (edge id, the other person), up to `limit` rows, older or newer than an edge id
 
 
 class Listing:
-    """The two directions of paging through one list of people."""
+    """The two directions of paging through one list."""
 
     def __init__(self, table: Table, owner: str, member: str) -> None:
         row = select(table.c.edge_id, table.c[member]).where(table.c[owner] == bindparam("user_id"))
@@ -211,6 +270,8 @@ LIST_FOLLOWING = Listing(FOLLOWING, "follower_id", "followee_id")
 LIST_REQUESTS = Listing(REQUESTS, "followee_id", "follower_id")
 LIST_BLOCKED = Listing(BLOCKS, "blocker_id", "blocked_id")
 LIST_MUTED = Listing(MUTES, "muter_id", "muted_id")
+LIST_HASHTAGS = Listing(HASHTAGS, "user_id", "key")
+LIST_CONVERSATIONS = Listing(CONVERSATIONS, "user_id", "root_id")
 
 # --- counts and versions
 
@@ -293,5 +354,5 @@ LACKING_FOLLOWING = Statement(
 )
 NEWEST_IDS = tuple(
     Statement(select(func.max(column)))
-    for column in (_r.edge_id, _q.edge_id, _b.edge_id, _m.edge_id, _f.from_id, _f.to_id)
+    for column in (_r.edge_id, _q.edge_id, _b.edge_id, _m.edge_id, _f.from_id, _f.to_id, _t.edge_id, _c.edge_id, _w.id)
 )

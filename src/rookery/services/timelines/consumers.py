@@ -8,7 +8,8 @@ from rookery.services.graph.contract import BecameFamous, CeasedFamous, FameInte
 from rookery.services.timelines.contract import RebuildRequested
 from rookery.services.timelines.service import GROUP, TimelineService
 from rookery.services.timelines.store import Delivery, TimelineStore
-from rookery.services.tweets.contract import Imported, Posted, Retweeted
+from rookery.services.timelines.topics import topic
+from rookery.services.tweets.contract import Edited, Imported, Posted, Retweeted
 
 
 class Processor:
@@ -28,7 +29,10 @@ class Processor:
         """Deliver the entries of a batch of events; runs of entries go to the store at once."""
         for is_entry, run in groupby((item.event for item in batch), lambda e: isinstance(e, _ENTRIES)):
             if is_entry:
-                await self.deliver([entry for event in run for entry in _entries(event)])
+                events = list(run)
+                await self.deliver([entry for event in events for entry in _entries(event)])
+                if tagged := [pair for event in events for pair in _tagged(event)]:
+                    await self.deliver_tagged(tagged)
                 continue
             for event in run:
                 match event:
@@ -53,8 +57,17 @@ class Processor:
             ]
         )
 
+    async def deliver_tagged(self, tagged: Sequence[tuple[int, str]]) -> None:
+        """Deliver (tweet, hashtag's key) to those who follow the hashtag, or to its list where it is busy."""
+        topics = self._timelines.topics
+        for _, key in tagged:
+            topics.used(key)
+        self.deliveries += await self._store.deliver(
+            [Delivery(tweet, tweet, topic(key), topics.is_busy(key)) for tweet, key in tagged]
+        )
 
-_ENTRIES = (Posted, Retweeted, Imported)
+
+_ENTRIES = (Posted, Retweeted, Imported, Edited)
 
 
 def _entries(event: object) -> Sequence[tuple[int, int, int]]:
@@ -65,6 +78,16 @@ def _entries(event: object) -> Sequence[tuple[int, int, int]]:
             return [(event.retweet_id, event.tweet_id, event.user_id)]
         case Imported():
             return list(zip(event.entry_ids, event.tweet_ids, event.actor_ids, strict=True))
+        case _:
+            return ()
+
+
+def _tagged(event: object) -> Sequence[tuple[int, str]]:
+    match event:
+        case Posted(hashtags=keys) | Edited(hashtags=keys):
+            return [(event.tweet_id, key) for key in keys]
+        case Imported():
+            return event.hashtags
         case _:
             return ()
 

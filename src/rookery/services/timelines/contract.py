@@ -18,13 +18,15 @@ class ReasonKind(StrEnum):
     OWN = "own"
     FOLLOW = "follow"
     RETWEET = "retweet"
+    HASHTAG = "hashtag"
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
-    """Why an entry stands there; `by` is who retweeted it."""
+    """Why an entry stands there; `by` is who retweeted it, `hashtag` the key of the one that is followed."""
 
     kind: ReasonKind
     by: User | None = None
+    hashtag: str | None = None
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):

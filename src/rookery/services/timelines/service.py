@@ -20,9 +20,10 @@ from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import Place, Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Item
-from rookery.services.timelines.rules import FOLLOW, once_window, reason
+from rookery.services.timelines.rules import FOLLOW, once_window, reason, stands_at_home
 from rookery.services.timelines.sources import CachedSource, Found, actors_of
 from rookery.services.timelines.store import Cached, Ids, Owner, TimelineStore, author_list
+from rookery.services.timelines.topics import Topics, followed_in, topic
 from rookery.services.tweets.contract import Entry, TweetReads
 
 GROUP = "timelines"
@@ -50,6 +51,8 @@ class TimelinePolicy(msgspec.Struct, frozen=True):
     """Age at which the merged lists of famous authors are taken again."""
     push_to_famous: bool = True
     """Whether famous readers get famous authors' entries pushed; pointless where everybody is famous."""
+    busy_hashtag: int | None = 10_000
+    """Uses from which on a hashtag's tweets are merged at the read: 0 of every hashtag, None of none."""
 
 
 class TimelineService:
@@ -71,6 +74,8 @@ class TimelineService:
         self._log = log
         self._clock = clock
         self._policy = policy
+        self.topics = Topics(policy.busy_hashtag, tweets.hashtag_uses)
+        """For the processor, which pushes the tweets of hashtags that are not busy."""
         self._visits: dict[Owner, Millis] = {}
         self._rebuilding: dict[Owner, asyncio.Task[None]] = {}
         self._merged: dict[int, tuple[Millis, int, list[Cached]]] = {}
@@ -157,7 +162,9 @@ class TimelineService:
         intervals = await self._graph.fame([viewer.id]) if self._policy.push_to_famous else ()
         privileged = any(interval.to_id is None for interval in intervals)
         while True:
-            await self._build(viewer.id, viewer.version, actors_of(viewer), privileged)
+            await self.topics.learn(viewer.hashtags)
+            pushed = [key for key in viewer.hashtags if not self.topics.is_busy(key)]
+            await self._build(viewer.id, viewer.version, actors_of(viewer), privileged, pushed)
             built = await self._store.read(viewer.id)
             if built is not None and built.version == viewer.version:
                 return built
@@ -166,20 +173,25 @@ class TimelineService:
             if newest.version != viewer.version:
                 viewer = newest
 
-    async def _build(self, owner: Owner, version: int, actors: Ids, privileged: bool) -> None:
+    async def _build(
+        self, owner: Owner, version: int, actors: Ids, privileged: bool, hashtags: Sequence[str] = ()
+    ) -> None:
         """Build a timeline from the truth; concurrent readers share the work."""
         task = self._rebuilding.get(owner)
         if task is None:
-            task = asyncio.create_task(self._pull_into(owner, version, actors, privileged))
+            task = asyncio.create_task(self._pull_into(owner, version, actors, privileged, hashtags))
             self._rebuilding[owner] = task
             task.add_done_callback(lambda _: self._rebuilding.pop(owner, None))
         # A reader that goes away must not take the others' work along.
         await asyncio.shield(task)
 
-    async def _pull_into(self, owner: Owner, version: int, actors: Ids, privileged: bool) -> None:
-        await self._store.begin(owner, version, actors, privileged=privileged)
+    async def _pull_into(
+        self, owner: Owner, version: int, actors: Ids, privileged: bool, hashtags: Sequence[str]
+    ) -> None:
+        heard = np.concatenate([actors, np.array([topic(key) for key in hashtags], np.int64)])
+        await self._store.begin(owner, version, heard, privileged=privileged)
         try:
-            pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries))
+            pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries), hashtags)
         except BaseException:
             await self._store.drop([owner])
             raise
@@ -189,9 +201,10 @@ class TimelineService:
         self._visits.setdefault(owner, self._clock.now())
 
     async def _famous_lists(self, viewer: Viewer, floor: int) -> list[Cached]:
-        """The lists of the followees who were famous at any time since `floor`."""
+        """The lists of the followees who were famous at any time since `floor`, and of busy hashtags."""
         intervals = await self._graph.famous_followees(viewer.id)
-        if not intervals:
+        busy = self.topics.busy(viewer.hashtags) if viewer.hashtags else ()
+        if not intervals and not busy:
             return []
         refresh = self._policy.famous_refresh
         now = self._clock.now()
@@ -201,15 +214,21 @@ class TimelineService:
                 return lists
         authors = dict.fromkeys(i.author_id for i in intervals if i.to_id is None or i.to_id > floor)
         lists = [await self._author_list(author) for author in authors]
+        lists += [await self._hashtag_list(key) for key in busy]
         if refresh:
             self._merged[viewer.id] = (now, viewer.version, lists)
         return lists
 
     async def _author_list(self, author_id: int) -> Cached:
-        owner = author_list(author_id)
+        return await self._list(author_list(author_id), np.array([author_id], np.int64))
+
+    async def _hashtag_list(self, key: str) -> Cached:
+        return await self._list(topic(key), np.zeros(0, np.int64), [key])
+
+    async def _list(self, owner: Owner, actors: Ids, hashtags: Sequence[str] = ()) -> Cached:
         self._visits[owner] = self._clock.now()
         while (found := await self._store.read(owner)) is None:
-            await self._build(owner, 0, np.array([author_id], np.int64), True)
+            await self._build(owner, 0, actors, True, hashtags)
         return found
 
     # --- reading a page
@@ -245,7 +264,8 @@ class TimelineService:
         if source is not None:
             return source.above(cursor, want) if upwards else source.below(cursor, want)
         page = Page(want, after=cursor) if upwards else Page(want, before=cursor)
-        found = Found.unpack(await self._tweets.candidates(actors_of(viewer).tobytes(), page))
+        hashtags = tuple(viewer.hashtags)
+        found = Found.unpack(await self._tweets.candidates(actors_of(viewer).tobytes(), page, hashtags))
         return found if upwards else found.reverse()
 
     async def _judge(self, found: Found, viewer: Viewer) -> list[Item]:
@@ -253,6 +273,8 @@ class TimelineService:
         viewer_id = viewer.id
         shown = await self._tweets.show(found.entry_ids, found.tweet_ids, viewer_id, Place.HOME)
         entries = [entry for entry in shown if entry is not None]
+        if viewer.hashtags:
+            entries = [entry for entry in entries if stands_at_home(entry, viewer)]
         if retweets := [entry for entry in entries if entry.retweeter is not None]:
             hidden = await self._repeated(retweets, viewer)
             entries = [entry for entry in entries if entry.id not in hidden]
@@ -260,7 +282,9 @@ class TimelineService:
             # What nearly every entry is, without asking.
             Item(
                 entry,
-                FOLLOW if entry.retweeter is None and entry.tweet.author.id != viewer_id else reason(entry, viewer_id),
+                FOLLOW
+                if entry.retweeter is None and entry.tweet.author.id != viewer_id and not viewer.hashtags
+                else reason(entry, viewer),
             )
             for entry in entries
         ]
@@ -272,7 +296,11 @@ class TimelineService:
         for entry in retweets:
             tweet, since = entry.tweet, once_window(entry.id)
             author = tweet.author.id
-            if tweet.id >= since and (author == viewer.id or author in viewer.following):
+            if tweet.id >= since and (
+                author == viewer.id
+                or author in viewer.following
+                or (viewer.hashtags and followed_in(tweet.record, viewer.hashtags) is not None)
+            ):
                 others.append((entry.id, tweet.id, tweet.id))
             if tweet.record.counts.retweets > 1:
                 actors = actors_of(viewer).tobytes()
@@ -280,7 +308,11 @@ class TimelineService:
                 others += [(entry.id, other, tweet.id) for other in older.entry_ids]
         if others:
             shown = await self._tweets.show([o[1] for o in others], [o[2] for o in others], viewer.id, Place.HOME)
-            hidden = {judged for (judged, _, _), entry in zip(others, shown, strict=True) if entry is not None}
+            hidden = {
+                judged
+                for (judged, _, _), entry in zip(others, shown, strict=True)
+                if entry is not None and stands_at_home(entry, viewer)
+            }
         return hidden
 
 

@@ -3,8 +3,8 @@
 A cached timeline is a list of candidates with a floor and a version: every entry with id >= floor by the actors it was begun
 with, who are those followed at that graph version. Who may see a candidate is decided at the read.
 
-Two kinds share this form. A *home* timeline belongs to an active user and follows their followees and themselves. An
-*author's list* follows its author alone; readers merge those of famous authors.
+Three kinds share this form. A *home* timeline belongs to an active user and follows their followees, hashtags and themselves. An
+*author's list* follows its author alone, a *hashtag's list* the hashtag; readers merge those of famous authors and busy hashtags.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 
 Owner = int
-"""Whose timeline it is: a user id for a home timeline, a negated one for an author's list."""
+"""Whose timeline it is: a user id for a home timeline, a negated one for an author's list, a `topics.topic` for a hashtag's."""
 
 
 def author_list(author_id: int) -> Owner:
@@ -26,13 +26,13 @@ def author_list(author_id: int) -> Owner:
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """An entry on its way to the timelines that follow `actor_id`."""
+    """An entry on its way to the timelines that follow `actor_id`, which may be a hashtag's `topics.topic`."""
 
     entry_id: int
     tweet_id: int
     actor_id: int
     famous: bool
-    """The entry is a famous author's: only privileged timelines, the author's list and the actor's own get it."""
+    """The entry is a famous author's or a busy hashtag's: only privileged timelines, the list and the actor's own get it."""
 
 
 class Cached(msgspec.Struct, frozen=True):

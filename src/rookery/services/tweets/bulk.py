@@ -16,6 +16,8 @@ from rookery.services.tweets.contract import Imported, ImportedEntry, Recounted,
 
 T = TypeVar("T")
 
+_NO_HASHTAGS: Mapping[int, Sequence[str]] = {}
+
 EVENT_ENTRIES = 500
 """Entries that one tweets.imported tells of at most."""
 
@@ -66,7 +68,9 @@ def add_tweets(
         tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=count)
     touched = _count(tx, "replies", replies)
     entries = [(id, id, _int(tweet.columns["author_id"])) for id, tweet in new.items()]
-    _announce(tx, outbox, entries, touched, batch_id)
+    _announce(
+        tx, outbox, entries, touched, batch_id, {id: tweet.hashtags for id, tweet in new.items() if tweet.hashtags}
+    )
     # The first of a batch that names one tweet twice gets the id; the second was there already.
     return Done([ids.pop((tweet.source, tweet.external_id), None) for tweet in tweets], touched)
 
@@ -214,12 +218,14 @@ def _announce(
     entries: Sequence[tuple[int, int, int]],
     touched: Touched,
     batch_id: Callable[[], int],
+    hashtags: Mapping[int, Sequence[str]] = _NO_HASHTAGS,
 ) -> None:
     """Tell of (entry, tweet, actor) ids, in the order of their ids: `touched` goes with the first event."""
     ordered = sorted(entries)
     for at in range(0, len(ordered), EVENT_ENTRIES):
         entry_ids, tweet_ids, actor_ids = zip(*ordered[at : at + EVENT_ENTRIES], strict=True)
-        outbox.append(tx, Imported(batch_id(), entry_ids, tweet_ids, actor_ids, touched if at == 0 else ()))
+        tags = tuple((id, key) for id in tweet_ids for key in hashtags.get(id, ())) if hashtags else ()
+        outbox.append(tx, Imported(batch_id(), entry_ids, tweet_ids, actor_ids, touched if at == 0 else (), tags))
 
 
 def _int(value: Value) -> int:

@@ -1,5 +1,7 @@
 """The newest (or next) entries of many actors, found with work that grows with the actors and not with their tweets."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rookery.infra.sql.port import Reader
@@ -12,13 +14,13 @@ _CHUNK = 16
 _SLACK = 100
 
 
-def scan(reader: Reader, actor_ids: bytes, page: Page) -> Candidates:
+def scan(reader: Reader, actor_ids: bytes, page: Page, hashtags: Sequence[str] = ()) -> Candidates:
     """As `contract.TweetReads.candidates`.
 
     Actors are asked one by one, each for one entry more than `page.limit` at most, until that many are gathered. From then on the
     last of them is a cut-off beyond which nothing can belong to the answer, and actors are asked in chunks, each as large as all
     before it: then a chunk brings about as many rows as are kept, and the cut-off tightens. A chunk that brings far more, since
-    its actors are far busier, is asked one by one instead.
+    its actors are far busier, is asked one by one instead. Hashtags, which are few, are asked one by one at the end.
     """
     upwards = page.after is not None
     low = page.after if page.after is not None else -1
@@ -36,6 +38,11 @@ def scan(reader: Reader, actor_ids: bytes, page: Page) -> Candidates:
             rows = _together(reader, chunk, low, high, 3 * keep + _SLACK)
             found += _one_by_one(reader, chunk, low, high, keep, upwards=upwards) if rows is None else rows
         done += len(chunk)
+        if len(found) >= keep:
+            low, high = _cut(found, keep, low, high, upwards=upwards)
+    for key in hashtags:
+        found += reader.all(s.TAGGED_BETWEEN[upwards], actor=key, low=low, high=high, limit=keep)
+        found = list(set(found))
         if len(found) >= keep:
             low, high = _cut(found, keep, low, high, upwards=upwards)
     found.sort(reverse=not upwards)

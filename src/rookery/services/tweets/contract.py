@@ -12,7 +12,7 @@ from rookery.kernel.clock import Millis
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import Entities
-from rookery.kernel.visibility import Place, Visibility
+from rookery.kernel.visibility import Place, ReplyRule, Visibility
 from rookery.services.users.contract import User
 
 
@@ -70,6 +70,12 @@ class TweetRecord(msgspec.Struct, frozen=True, gc=False):
     edited_at: Millis | None = None
     deleted: bool = False
     imported: bool = False
+    reply_rule: ReplyRule = ReplyRule.EVERYONE
+    """Of the conversation that it begins; of answers it says nothing."""
+    hidden: bool = False
+    """An answer that the author of the conversation hid."""
+    detached_from: int | None = None
+    """What it quoted, until the author of that took it away."""
     counts: TweetCounts = NO_COUNTS
 
     @property
@@ -149,6 +155,8 @@ class NewTweet(msgspec.Struct, frozen=True):
     quote_of: int | None = None
     lang: str | None = None
     """BCP 47 tag, as the client declares it."""
+    reply_rule: ReplyRule = ReplyRule.EVERYONE
+    """Who may take part in the conversation; only for a tweet that begins one."""
 
 
 class TweetChange(msgspec.Struct, frozen=True):
@@ -158,6 +166,7 @@ class TweetChange(msgspec.Struct, frozen=True):
     visibility: Visibility | msgspec.UnsetType = msgspec.UNSET
     media_url: str | None | msgspec.UnsetType = msgspec.UNSET
     lang: str | None | msgspec.UnsetType = msgspec.UNSET
+    reply_rule: ReplyRule | msgspec.UnsetType = msgspec.UNSET
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -242,6 +251,28 @@ class Edited(Event, topic="tweets", version=1):
     touched: Touched = ()
 
 
+class ReplyHidden(Event, topic="tweets", version=1):
+    """The author of a conversation hid an answer in it, or showed it again."""
+
+    tweet_id: int
+    author_id: int
+    by_id: int
+    hidden: bool
+    tweet_version: int
+
+
+class QuoteDetached(Event, topic="tweets", version=1):
+    """The author of a quoted tweet took it out of the quote `tweet_id`, or put it back."""
+
+    tweet_id: int
+    author_id: int
+    quoted_id: int
+    by_id: int
+    detached: bool
+    tweet_version: int
+    touched: Touched = ()
+
+
 class Deleted(Event, topic="tweets", version=1):
     """A tweet was deleted by its author; a tombstone remains."""
 
@@ -292,7 +323,8 @@ class Unfavorited(Event, topic="tweets", version=1):
 class Imported(Event, topic="tweets", version=1):
     """Old entries were added in bulk: indexed, but nobody is notified and nothing trends.
 
-    `entry_ids[i]` is an entry of `actor_ids[i]` on `tweet_ids[i]` (equal to the entry's id for a tweet).
+    `entry_ids[i]` is an entry of `actor_ids[i]` on `tweet_ids[i]` (equal to the entry's id for a tweet). `hashtags` names tweets
+    with the keys of their hashtags.
     """
 
     batch_id: int
@@ -300,6 +332,7 @@ class Imported(Event, topic="tweets", version=1):
     tweet_ids: tuple[int, ...]
     actor_ids: tuple[int, ...]
     touched: Touched = ()
+    hashtags: tuple[tuple[int, str], ...] = ()
 
 
 class Recounted(Event, topic="tweets", version=1):
@@ -326,8 +359,8 @@ class TweetIngestion(Protocol):
     async def edit(self, author_id: int, tweet_id: int, change: TweetChange) -> Tweet:
         """Edit one's own tweet; what it said before stays readable. A change that changes nothing does nothing.
 
-        Raises Forbidden("edit_too_late") when the time for edits is over, which does not hold for letting fewer people see it,
-        Forbidden("too_many_edits"), Forbidden("not_yours"), and Invalid as `post` does.
+        Raises Forbidden("edit_too_late") when the time for edits is over, which does not hold for letting fewer people see it or
+        for who may reply, Forbidden("too_many_edits"), Forbidden("not_yours"), and Invalid as `post` does.
         """
         ...
 
@@ -364,6 +397,23 @@ class TweetIngestion(Protocol):
     @rpc(idempotent=True, raises=(NotFound,))
     async def unbookmark(self, user_id: int, tweet_id: int) -> Tweet:
         """Undo a bookmark."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
+    async def hide_reply(self, user_id: int, tweet_id: int, hidden: bool) -> Tweet:
+        """Hide an answer in a conversation that one began, or show it again. Raises Forbidden("not_yours") in others'."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
+    async def detach_quote(self, user_id: int, tweet_id: int, detached: bool) -> Tweet:
+        """Take one's own tweet out of the quote `tweet_id`, or put it back. Raises Forbidden("not_yours") where it quotes
+        somebody else's, or nothing.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Forbidden))
+    async def pin(self, user_id: int, tweet_id: int, pinned: bool) -> Tweet:
+        """Show one's own tweet first on the profile, instead of any other, or not any more. Raises Forbidden("not_yours")."""
         ...
 
     @rpc(idempotent=True, timeout=60)
@@ -408,15 +458,21 @@ class TweetReads(Protocol):
         ...
 
     @rpc(idempotent=True, timeout=5)
-    async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
-        """The entries by any of `actor_ids` (packed int64), whatever the viewer: up to `page.limit` (not bounded by 100),
-        the newest below `page.before`, or the oldest above `page.after`. Cost grows with the actors, not with their tweets.
+    async def candidates(self, actor_ids: bytes, page: Page, hashtags: Sequence[str] = ()) -> Candidates:
+        """The entries by any of `actor_ids` (packed int64), and the tweets with any of `hashtags` (keys), whatever the viewer: up
+        to `page.limit` (not bounded by 100), the newest below `page.before`, or the oldest above `page.after`. Cost grows with
+        the actors and hashtags, not with their tweets.
         """
         ...
 
     @rpc(idempotent=True)
     async def retweets_of(self, tweet_id: int, actor_ids: bytes, after: int, before: int) -> Candidates:
         """The retweets of a tweet by any of `actor_ids` (packed) with an id between `after` and `before`, both exclusive."""
+        ...
+
+    @rpc(idempotent=True)
+    async def hashtag_uses(self, hashtag: str, most: int) -> int:
+        """How many standing tweets have a hashtag, by its key; counted up to `most`."""
         ...
 
     @rpc(idempotent=True)
@@ -444,8 +500,8 @@ class TweetReads(Protocol):
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))
-    async def replies(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
-        """Direct answers, newest first."""
+    async def replies(self, tweet_id: int, viewer_id: int, page: Page, *, hidden: bool = False) -> Slice[Tweet]:
+        """Direct answers, newest first; `hidden=True`: those that the conversation's author hid."""
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))
@@ -476,6 +532,11 @@ class TweetReads(Protocol):
     @rpc(idempotent=True)
     async def bookmarks(self, user_id: int, page: Page) -> Slice[Tweet]:
         """My bookmarks, newest first; cursors are bookmarks' own ids."""
+        ...
+
+    @rpc(idempotent=True)
+    async def pinned(self, user_ids: Sequence[int]) -> Mapping[int, int]:
+        """The pinned tweets of these; who has none is left out."""
         ...
 
     @rpc(idempotent=True)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from rookery.kernel.clock import MINUTE, Millis
-from rookery.kernel.errors import Forbidden
+from rookery.kernel.errors import Forbidden, Invalid
 from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Visibility, public
 from rookery.services.tweets.contract import Revision, TweetChange, TweetRecord
@@ -36,12 +36,12 @@ class Edit(msgspec.Struct, frozen=True):
     def applied(self, record: TweetRecord) -> tuple[TweetRecord, bool]:
         """The tweet as it is to be, `record` itself where nothing changes; and whether it says something else than before.
 
-        Raises Forbidden when it is too late.
+        Raises Forbidden when it is too late, Invalid for an answer with a reply rule.
         """
         change = self.change
         new: dict[str, Any] = {
             name: value
-            for name in ("visibility", "media_url", "lang")
+            for name in ("visibility", "media_url", "lang", "reply_rule")
             if (value := getattr(change, name)) is not UNSET and value != getattr(record, name)
         }
         if change.content is not UNSET and self.content != record.content:
@@ -49,7 +49,9 @@ class Edit(msgspec.Struct, frozen=True):
         if not new:
             return record, False
         edited = msgspec.structs.replace(record, **new)
-        reworded = new.keys() != {"visibility"}
+        if record.root_id is not None and "reply_rule" in new:
+            raise Invalid("{field} is for the first tweet of a conversation", field="reply_rule", code="not_first")
+        reworded = not new.keys() <= {"visibility", "reply_rule"}
         widened = _AUDIENCE.index(edited.visibility) < _AUDIENCE.index(record.visibility)
         if (reworded or widened) and self.now - record.created_at > self.window:
             raise Forbidden(

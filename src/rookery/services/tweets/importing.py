@@ -85,6 +85,7 @@ def prepare(
             "external_id": tweet.external_id,
             "imported_retweets": tweet.retweets,
             "imported_favorites": tweet.favorites,
+            "reply_rule": None,
         }
         hashtags = tuple(dict.fromkeys([tag.key for tag in found.hashtags])) if found.hashtags else ()
         made.append(

@@ -16,7 +16,8 @@ from rookery.kernel.idset import EMPTY
 from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Place, Viewer, public, visible
 from rookery.services.graph.contract import Graph
-from rookery.services.tweets import importing, rules
+from rookery.services.tweets import controls, importing, rules
+from rookery.services.tweets.changes import not_found
 from rookery.services.tweets.contract import (
     NO_MENTIONS,
     IdempotencyKey,
@@ -29,7 +30,7 @@ from rookery.services.tweets.contract import (
 )
 from rookery.services.tweets.editing import Edit
 from rookery.services.tweets.reads import ReadService
-from rookery.services.tweets.store import Mark, PostKey, TweetStore, not_found
+from rookery.services.tweets.store import Mark, PostKey, TweetStore
 from rookery.services.users.contract import User, Users
 
 _CHUNK = 500
@@ -94,6 +95,7 @@ class IngestionService:
             entities=found,
             mentions=mentions,
             counted=public(new.visibility, author),
+            reply_rule=new.reply_rule,
         )
         posted = await self._store.post(draft, self._ids.next, post_key)
         if key is None and new.quote_of is None:
@@ -114,6 +116,26 @@ class IngestionService:
         await self._actor(author_id)
         await self._own(author_id, tweet_id)
         await self._store.delete(author_id, tweet_id, self._clock.now())
+
+    # --- what authors decide about others' answers and quotes, and about their profile
+
+    async def hide_reply(self, user_id: int, tweet_id: int, hidden: bool) -> Tweet:
+        await self._actor(user_id)
+        await self._target(user_id, tweet_id)
+        await self._store.decide(lambda tx: controls.hide_reply(tx, user_id, tweet_id, hidden))
+        return await self._show(tweet_id, user_id)
+
+    async def detach_quote(self, user_id: int, tweet_id: int, detached: bool) -> Tweet:
+        await self._actor(user_id)
+        await self._target(user_id, tweet_id)
+        await self._store.decide(lambda tx: controls.detach_quote(tx, user_id, tweet_id, detached))
+        return await self._show(tweet_id, user_id)
+
+    async def pin(self, user_id: int, tweet_id: int, pinned: bool) -> Tweet:
+        await self._actor(user_id)
+        await self._own(user_id, tweet_id)
+        await self._store.pin(user_id, tweet_id, pinned)
+        return await self._show(tweet_id, user_id)
 
     async def _own(self, author_id: int, tweet_id: int) -> None:
         """Raises NotFound for a tweet of somebody else's that they may not see. Of one that they may, the store tells."""
@@ -146,6 +168,7 @@ class IngestionService:
         parent = None if new.reply_to is None else records[new.reply_to]
         if parent is not None and (root := (await self._reads.records([parent.root])).get(parent.root)) is not None:
             _refuse_blocked(viewer, root.author_id)
+            rules.refuse_uninvited(viewer, root)
         return parent, None if new.quote_of is None else records[new.quote_of]
 
     # --- retweets, favorites, bookmarks

@@ -14,6 +14,7 @@ from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import hashtag_key, is_hashtag
 from rookery.kernel.visibility import Place, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
+from rookery.services.tweets.changes import not_found
 from rookery.services.tweets.contract import (
     Candidates,
     Deleted,
@@ -22,7 +23,9 @@ from rookery.services.tweets.contract import (
     Favorited,
     Imported,
     Posted,
+    QuoteDetached,
     Recounted,
+    ReplyHidden,
     Retweeted,
     Revision,
     Thread,
@@ -39,7 +42,7 @@ from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.remembered import Marks, Newest
 from rookery.services.tweets.settled import Settled
-from rookery.services.tweets.store import Change, Listing, TweetStore, not_found
+from rookery.services.tweets.store import Change, Listing, TweetStore
 from rookery.services.users.contract import User, Users
 
 _WRITERS = 100_000
@@ -76,8 +79,14 @@ class ReadService:
     ) -> list[Entry | None]:
         return await self._hydrator.entries(entry_ids, tweet_ids, viewer_id, place)
 
-    async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
-        return await self._store.candidates(actor_ids, page)
+    async def candidates(self, actor_ids: bytes, page: Page, hashtags: Sequence[str] = ()) -> Candidates:
+        return await self._store.candidates(actor_ids, page, hashtags)
+
+    async def hashtag_uses(self, hashtag: str, most: int) -> int:
+        return await self._store.hashtag_uses(hashtag, most)
+
+    async def pinned(self, user_ids: Sequence[int]) -> Mapping[int, int]:
+        return await self._store.pinned(user_ids)
 
     async def retweets_of(self, tweet_id: int, actor_ids: bytes, after: int, before: int) -> Candidates:
         actors: list[int] = np.frombuffer(actor_ids, "<i8").tolist()
@@ -111,9 +120,11 @@ class ReadService:
             return await fill(page, lambda step: self._store.rows(Listing.MEDIA, user_id, step), show)
         return await fill(page, lambda step: self._newest.rows(user_id, step), show)
 
-    async def replies(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
+    async def replies(self, tweet_id: int, viewer_id: int, page: Page, *, hidden: bool = False) -> Slice[Tweet]:
         """A tombstone's replies can be read like its thread."""
         await self._readable(tweet_id, viewer_id)
+        if hidden:
+            return await self._tweets(Listing.HIDDEN, tweet_id, viewer_id, page, Place.DIRECT)
         return await self._tweets(Listing.REPLIES, tweet_id, viewer_id, page, Place.THREAD)
 
     async def quotes(self, tweet_id: int, viewer_id: int, page: Page) -> Slice[Tweet]:
@@ -252,7 +263,7 @@ class ReadService:
             touched: Touched = getattr(event, "touched", ())
             self._forget(touched)
             match event:
-                case Deleted() | Edited():
+                case Deleted() | Edited() | ReplyHidden() | QuoteDetached():
                     self._outdated(event.tweet_id, event.tweet_version)
                 case Unretweeted():
                     self._outdated(event.retweet_id, UNDONE)

@@ -4,7 +4,7 @@ import msgspec
 
 from rookery.infra.sql.port import Row, Value
 from rookery.kernel.text import Entities
-from rookery.kernel.visibility import Visibility
+from rookery.kernel.visibility import ReplyRule, Visibility
 from rookery.services.tweets.contract import (
     NO_COUNTS,
     NO_ENTITIES,
@@ -16,6 +16,7 @@ from rookery.services.tweets.contract import (
 )
 
 _VISIBILITIES = {str(v): v for v in Visibility}
+_REPLY_RULES = {None: ReplyRule.EVERYONE} | {str(r): r for r in ReplyRule}
 _TYPES = {str(t): t for t in TweetType}
 _entities_of = msgspec.json.Decoder(Entities).decode
 _mentions_of = msgspec.json.Decoder(dict[str, int]).decode
@@ -72,6 +73,9 @@ def tweet_of(row: Row) -> TweetRecord:
         edited_at,
         deleted_at,
         external_id,
+        reply_rule,
+        hidden,
+        detached_from,
         replies,
         retweets,
         quotes,
@@ -99,6 +103,9 @@ def tweet_of(row: Row) -> TweetRecord:
         edited_at,
         deleted_at is not None,
         external_id is not None,
+        _REPLY_RULES[reply_rule],
+        hidden == 1,
+        detached_from,
         NO_COUNTS if counts_version is None else TweetCounts(replies, retweets, quotes, favorites),
     )
 
@@ -150,4 +157,10 @@ def columns_of(record: TweetRecord) -> dict[str, Value]:
         "external_id": None,
         "imported_retweets": None,
         "imported_favorites": None,
+        "reply_rule": rule_of(record),
     }
+
+
+def rule_of(record: TweetRecord) -> str | None:
+    """The column of its reply rule."""
+    return None if record.reply_rule is ReplyRule.EVERYONE else record.reply_rule.value

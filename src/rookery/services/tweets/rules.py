@@ -1,4 +1,4 @@
-"""The rules of content: what a tweet may hold, and what kind of tweet it is. Pure."""
+"""The rules of posting: what a tweet may hold, what kind of tweet it is, who may answer. Pure."""
 
 import re
 from typing import Final
@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
-from rookery.kernel.errors import FieldError, Invalid
+from rookery.kernel.errors import FieldError, Forbidden, Invalid
 from rookery.kernel.text import LIMIT, Entities, entities, flaw, normal
-from rookery.services.tweets.contract import NO_ENTITIES, NewTweet, TweetChange, TweetType
+from rookery.kernel.visibility import ReplyRule, Viewer
+from rookery.services.tweets.contract import NO_ENTITIES, NewTweet, TweetChange, TweetRecord, TweetType
 
 MAX_MEDIA_URL: Final = 2048
 MAX_LANG: Final = 35  # RFC 5646, 4.4.1: the buffer that holds every tag in use
@@ -53,10 +54,27 @@ def checked(new: NewTweet | TweetChange) -> tuple[str, Entities]:
     if isinstance(new.lang, str) and not is_lang(new.lang):
         sentence = "a language is a BCP 47 tag, such as en or pt-BR"
         errors.append(FieldError("lang", "invalid_lang", sentence, {"field": "lang"}))
+    if isinstance(new, NewTweet) and new.reply_to is not None and new.reply_rule is not ReplyRule.EVERYONE:
+        sentence = "{field} is for the first tweet of a conversation"
+        errors.append(FieldError("reply_rule", "not_first", sentence, {"field": "reply_rule"}))
     if errors:
         first = errors[0]
         raise Invalid(first.message, code=first.code, errors=tuple(errors), **first.params)
     return content, found
+
+
+def refuse_uninvited(viewer: Viewer, root: TweetRecord) -> None:
+    """Raises Forbidden where the conversation that `root` begins is for others than `viewer`."""
+    rule = root.reply_rule
+    if rule is ReplyRule.EVERYONE or viewer.id == root.author_id or viewer.id in root.mentioned_ids:
+        return
+    if rule is ReplyRule.MENTIONED or root.author_id not in viewer.following:
+        sentence = (
+            "only who is mentioned there can answer in this conversation"
+            if rule is ReplyRule.MENTIONED
+            else "only who follows its author, or is mentioned, can answer in this conversation"
+        )
+        raise Forbidden(sentence, code="replies_limited")
 
 
 def media_url_flaw(url: str) -> str | None:

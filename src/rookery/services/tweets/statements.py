@@ -26,6 +26,7 @@ from rookery.services.tweets.tables import (
     FAVORITES,
     HASHTAGS,
     KEYS,
+    PINS,
     RETWEETS,
     REVISIONS,
     TWEETS,
@@ -59,6 +60,9 @@ TWEETS_BY_ID = Statement(
         _t.edited_at,
         _t.deleted_at,
         _t.external_id,
+        _t.reply_rule,
+        _t.hidden,
+        _t.detached_from,
         _c.replies,
         _c.retweets,
         _c.quotes,
@@ -111,6 +115,7 @@ REPLIES = _pages((_t.id,), _t.id, _t.reply_to == bindparam("key"), _standing)
 QUOTES = _pages((_t.id,), _t.id, _t.quote_of == bindparam("key"), _standing)
 MEDIA = _pages((_t.id, _t.id), _t.id, _t.author_id == bindparam("key"), _t.media_url.is_not(None), _standing)
 TAGGED = _pages((_h.tweet_id,), _h.tweet_id, _h.key == bindparam("key"))
+HIDDEN = _pages((_t.id,), _t.id, _t.reply_to == bindparam("key"), _t.hidden == literal_column("1"), _standing)
 RETWEETERS = _pages((_r.id, _r.user_id), _r.id, _r.tweet_id == bindparam("key"))
 FAVORITERS = _pages((_f.id, _f.user_id), _f.id, _f.tweet_id == bindparam("key"))
 FAVORITES_OF = _pages((_f.id, _f.tweet_id), _f.id, _f.user_id == bindparam("key"))
@@ -138,7 +143,7 @@ ENTRIES = (_entries(False), _entries(True))
 
 
 def _between(
-    key: ColumnElement[int], id: ColumnElement[int], *columns: Any, where: tuple[Any, ...] = ()
+    key: ColumnElement[Any], id: ColumnElement[int], *columns: Any, where: tuple[Any, ...] = ()
 ) -> tuple[Statement, Statement]:
     query = select(id, *columns).where(key == bindparam("actor"), id > bindparam("low"), id < bindparam("high"), *where)
     query = query.limit(bindparam("limit"))
@@ -147,6 +152,7 @@ def _between(
 
 TWEETS_BETWEEN = _between(_t.author_id, _t.id, _t.id.label("tweet"), where=(_standing,))
 RETWEETS_BETWEEN = _between(_r.user_id, _r.id, _r.tweet_id)
+TAGGED_BETWEEN = _between(_h.key, _h.tweet_id, _h.tweet_id.label("tweet"))
 
 # The same of many actors, in no order.
 TWEETS_OF_MANY = Statement(
@@ -177,6 +183,8 @@ RETWEETS_OF_BY = Statement(
     )
     .order_by(_r.id + 0)
 )
+_uses = select(_h.tweet_id).where(_h.key == bindparam("key")).limit(bindparam("limit")).subquery()
+USES = Statement(select(func.count()).select_from(_uses))
 MAX_ANCESTORS = 100
 _chain = (
     select(_t.id, _t.reply_to, literal(1).label("depth")).where(_t.id == bindparam("id")).cte("chain", recursive=True)
@@ -190,7 +198,8 @@ AUTHORS_BY_ID = Statement(select(_a.user_id, _a.tweets).where(one_of(_a.user_id,
 
 # --- posting and deleting
 
-_columns = [c.name for c in TWEETS.columns if c.name not in ("edited_at", "deleted_at", "version")]
+_LATER = ("edited_at", "deleted_at", "version", "hidden", "detached_from")
+_columns = [c.name for c in TWEETS.columns if c.name not in _LATER]
 _new_tweet: dict[str, Any] = {name: bindparam(name) for name in _columns}
 _add_tweet = insert(TWEETS).values({**_new_tweet, "version": 1})
 ADD_TWEET = Statement(_add_tweet)
@@ -239,7 +248,7 @@ EDIT = Statement(
     update(TWEETS)
     .where(_t.id == bindparam("tweet_id"), _standing)
     .values(
-        **{name: bindparam(name) for name in (*_SAID, "counted", "edited_at")},
+        **{name: bindparam(name) for name in (*_SAID, "counted", "edited_at", "reply_rule")},
         version=_t.version + 1,
     )
 )
@@ -251,6 +260,30 @@ REVISIONS_OF = Statement(
     select(_v.at, *(_v[name] for name in _SAID)).where(_v.tweet_id == bindparam("tweet_id")).order_by(_v.number.desc())
 )
 DROP_REVISIONS = Statement(delete(REVISIONS).where(_v.tweet_id == bindparam("tweet_id")))
+
+# --- what authors decide about others' replies and quotes, and about their own profile
+
+HIDE = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"), _standing)
+    .values(hidden=bindparam("hidden"), version=_t.version + 1)
+)
+DETACH = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"), _standing)
+    .values(quote_of=bindparam("quote_of"), detached_from=bindparam("detached_from"), version=_t.version + 1)
+)
+_p = PINS.c
+_pin = insert(PINS).values(user_id=bindparam("user_id"), tweet_id=bindparam("tweet_id"))
+PIN = Statement(
+    _pin.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={"tweet_id": _pin.excluded.tweet_id},
+        where=_p.tweet_id != _pin.excluded.tweet_id,
+    )
+)
+UNPIN = Statement(delete(PINS).where(_p.user_id == bindparam("user_id"), _p.tweet_id == bindparam("tweet_id")))
+PINNED = Statement(select(_p.user_id, _p.tweet_id).where(one_of(_p.user_id, "ids")))
 
 # --- retweets, favorites, bookmarks
 

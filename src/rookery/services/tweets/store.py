@@ -1,6 +1,6 @@
 """What the Tweet Service keeps, on SQL."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 import msgspec
@@ -8,11 +8,12 @@ import msgspec
 from rookery.infra.events.port import Event, Outbox
 from rookery.infra.sql.port import Database, Row, Statement, Transaction
 from rookery.kernel.clock import DAY, Millis
-from rookery.kernel.errors import Forbidden, Invalid, NotFound
+from rookery.kernel.errors import Forbidden, Invalid
 from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.kernel.pages import Page
 from rookery.services.tweets import audit, bulk, candidates
 from rookery.services.tweets import statements as s
+from rookery.services.tweets.changes import Share, not_found, owned, recount, retag, shares_of, standing, versions
 from rookery.services.tweets.contract import (
     Candidates,
     Deleted,
@@ -27,8 +28,9 @@ from rookery.services.tweets.contract import (
     Unfavorited,
     Unretweeted,
 )
+from rookery.services.tweets.controls import Decision
 from rookery.services.tweets.editing import MAX_EDITS, Edit, revision
-from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, revision_of, said, tweet_of
+from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, revision_of, rule_of, said, tweet_of
 from rookery.services.tweets.tables import METADATA as METADATA
 
 KEY_LIFE: Millis = DAY
@@ -42,9 +44,6 @@ _MANY_MARKS = 200
 _NEWEST_MARKS = 500
 _MANY = 1_000_000
 
-Share = tuple[int, int, int, int]
-"""Added to replies, retweets, quotes, favorites."""
-
 NewId = Callable[[], int]
 """Issues ids; called inside the transaction, so that their order is that of the commits."""
 
@@ -54,6 +53,7 @@ class Listing(Enum):
 
     REPLIES = s.REPLIES
     QUOTES = s.QUOTES
+    HIDDEN = s.HIDDEN
     TAGGED = s.TAGGED
     RETWEETERS = s.RETWEETERS
     FAVORITERS = s.FAVORITERS
@@ -169,9 +169,17 @@ class TweetStore:
                 found[tweet_id] = found.get(tweet_id, 0) | mark
         return found, floor
 
-    async def candidates(self, actor_ids: bytes, page: Page) -> Candidates:
+    async def candidates(self, actor_ids: bytes, page: Page, hashtags: Sequence[str] = ()) -> Candidates:
         """As `contract.TweetReads.candidates`."""
-        return await self._database.scan(lambda reader: candidates.scan(reader, actor_ids, page))
+        return await self._database.scan(lambda reader: candidates.scan(reader, actor_ids, page, hashtags))
+
+    async def hashtag_uses(self, key: str, most: int) -> int:
+        """As `contract.TweetReads.hashtag_uses`."""
+        return (await self._database.scan(lambda reader: reader.all(s.USES, key=key, limit=most)))[0][0]
+
+    async def pinned(self, user_ids: Sequence[int]) -> dict[int, int]:
+        """The pinned tweets of these; who has none is left out."""
+        return dict(await self._database.all(s.PINNED, ids=user_ids))
 
     async def retweets_of(self, tweet_id: int, actor_ids: Sequence[int], after: int, before: int) -> list[int]:
         """Ids of the retweets of a tweet by any of these actors, between two ids, ascending."""
@@ -227,7 +235,7 @@ class TweetStore:
                     return bound
             for field, id in (("reply_to", draft.reply_to), ("quote_of", draft.quote_of)):
                 if id is not None:
-                    _standing(tx, id, field)
+                    standing(tx, id, field)
             id = columns["id"] = new_id()
             tx.run(s.ADD_TWEET, **columns)
             tx.run(s.COUNT_AUTHOR, user_id=draft.author_id, tweets=1)
@@ -245,7 +253,7 @@ class TweetStore:
                     tweet_id=id,
                     at=draft.created_at,
                 )
-            parents = _recount(tx, _shares(draft, 1))
+            parents = recount(tx, shares_of(draft, 1))
             event = Posted(
                 id,
                 draft.author_id,
@@ -256,7 +264,7 @@ class TweetStore:
                 draft.quoted_user_id,
                 tuple(dict.fromkeys(draft.mentions.values())),
                 hashtags,
-                _versions(parents),
+                versions(parents),
             )
             self._commit(tx, event, (msgspec.structs.replace(draft, id=id), *parents), wrote=draft.author_id)
             return id
@@ -269,7 +277,7 @@ class TweetStore:
         """
 
         def work(tx: Transaction) -> None:
-            record = _owned(tx, edit.author.id, tweet_id)
+            record = owned(tx, edit.author.id, tweet_id)
             if record.deleted:
                 raise not_found()
             edited, reworded = edit.applied(record)
@@ -286,15 +294,16 @@ class TweetStore:
                 tweet_id=tweet_id,
                 counted=int(edited.counted),
                 edited_at=edited.edited_at,
+                reply_rule=rule_of(edited),
                 **said(edited),
             )
             hashtags = edited.hashtags
-            _retag(tx, tweet_id, record.hashtags, hashtags)
+            retag(tx, tweet_id, record.hashtags, hashtags)
             shares: Mapping[int, Share] = {}
             if edited.counted is not record.counted:
                 # A share is of those that count alone.
-                shares = _shares(edited, 1) if edited.counted else _shares(record, -1)
-            parents = _recount(tx, shares)
+                shares = shares_of(edited, 1) if edited.counted else shares_of(record, -1)
+            parents = recount(tx, shares)
             known = set(record.mentioned_ids)
             mentioned = tuple(dict.fromkeys(edited.mentioned_ids))
             event = Edited(
@@ -306,7 +315,7 @@ class TweetStore:
                 mentioned,
                 tuple(id for id in mentioned if id not in known),
                 hashtags,
-                _versions(parents),
+                versions(parents),
             )
             self._commit(tx, event, (edited, *parents))
 
@@ -316,16 +325,36 @@ class TweetStore:
         """Leave a tombstone, once. Raises NotFound for what never was, Forbidden for another's tweet."""
 
         def work(tx: Transaction) -> None:
-            record = _owned(tx, author_id, tweet_id)
+            record = owned(tx, author_id, tweet_id)
             if not tx.run(s.ENTOMB, tweet_id=tweet_id, at=now):
                 return
             tx.run(s.DROP_REVISIONS, tweet_id=tweet_id)
-            _retag(tx, tweet_id, record.hashtags, ())
+            tx.run(s.UNPIN, user_id=author_id, tweet_id=tweet_id)
+            retag(tx, tweet_id, record.hashtags, ())
             tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
-            parents = _recount(tx, _shares(record, -1))
+            parents = recount(tx, shares_of(record, -1))
             tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
-            event = Deleted(tweet_id, author_id, tombstone.version, _versions(parents))
+            event = Deleted(tweet_id, author_id, tombstone.version, versions(parents))
             self._commit(tx, event, (tombstone, *parents))
+
+        await self._database.write(work, brief=True)
+
+    async def decide(self, decide: Callable[[Transaction], Decision | None]) -> None:
+        """Carry out one of `controls`; None is nothing to change."""
+
+        def work(tx: Transaction) -> None:
+            if (made := decide(tx)) is not None:
+                self._commit(tx, made.event, made.stored)
+
+        await self._database.write(work, brief=True)
+
+    async def pin(self, user_id: int, tweet_id: int, pinned: bool) -> None:
+        """Pin a tweet instead of any other, or no more. Raises NotFound for a tombstone, Forbidden for another's tweet."""
+
+        def work(tx: Transaction) -> None:
+            if owned(tx, user_id, tweet_id).deleted:
+                raise not_found()
+            tx.run(s.PIN if pinned else s.UNPIN, user_id=user_id, tweet_id=tweet_id)
 
         await self._database.write(work, brief=True)
 
@@ -333,7 +362,7 @@ class TweetStore:
         """Retweet, favorite or bookmark; whether it was new. Raises NotFound where the tweet was deleted meanwhile."""
 
         def work(tx: Transaction) -> bool:
-            author_id = _standing(tx, tweet_id)
+            author_id = standing(tx, tweet_id)
             if tx.one(mark.find, user_id=user_id, tweet_id=tweet_id) is not None:
                 return False
             row = {"user_id": user_id, "tweet_id": tweet_id}
@@ -344,12 +373,12 @@ class TweetStore:
                 id = new_id()
             match mark:
                 case Mark.RETWEET:
-                    records = _recount(tx, {tweet_id: (0, 1, 0, 0)})
-                    event = Retweeted(tweet_id, id, user_id, author_id, _versions(records))
+                    records = recount(tx, {tweet_id: (0, 1, 0, 0)})
+                    event = Retweeted(tweet_id, id, user_id, author_id, versions(records))
                     self._commit(tx, event, (*records, RetweetRecord(id, tweet_id, user_id)), wrote=user_id)
                 case Mark.FAVORITE:
-                    records = _recount(tx, {tweet_id: (0, 0, 0, 1)})
-                    self._commit(tx, Favorited(tweet_id, user_id, author_id, _versions(records)), records)
+                    records = recount(tx, {tweet_id: (0, 0, 0, 1)})
+                    self._commit(tx, Favorited(tweet_id, user_id, author_id, versions(records)), records)
                 case Mark.BOOKMARK:
                     pass  # nobody else learns of it
             self._tell(tx, Change(marked=user_id))
@@ -367,12 +396,12 @@ class TweetStore:
             tx.run(mark.drop, user_id=user_id, tweet_id=tweet_id)
             match mark:
                 case Mark.RETWEET:
-                    records = _recount(tx, {tweet_id: (0, -1, 0, 0)})
-                    event = Unretweeted(tweet_id, row[0], user_id, records[0].author_id, _versions(records))
+                    records = recount(tx, {tweet_id: (0, -1, 0, 0)})
+                    event = Unretweeted(tweet_id, row[0], user_id, records[0].author_id, versions(records))
                     self._commit(tx, event, records, undone=row[0])
                 case Mark.FAVORITE:
-                    records = _recount(tx, {tweet_id: (0, 0, 0, -1)})
-                    event = Unfavorited(tweet_id, user_id, records[0].author_id, _versions(records))
+                    records = recount(tx, {tweet_id: (0, 0, 0, -1)})
+                    event = Unfavorited(tweet_id, user_id, records[0].author_id, versions(records))
                     self._commit(tx, event, records)
                 case Mark.BOOKMARK:
                     pass
@@ -446,62 +475,9 @@ class TweetStore:
             tx.after_commit(lambda: watcher(change))
 
 
-def not_found(field: str | None = None) -> NotFound:
-    """The error for a tweet that is not there, or not for this person."""
-    return NotFound("there is no such tweet", field=field)
-
-
-def _owned(tx: Transaction, author_id: int, tweet_id: int) -> TweetRecord:
-    rows = tx.all(s.TWEETS_BY_ID, ids=[tweet_id])
-    if not rows:
-        raise not_found()
-    record = tweet_of(rows[0])
-    if record.author_id != author_id:
-        raise Forbidden("this tweet is not yours", code="not_yours")
-    return record
-
-
-def _standing(tx: Transaction, tweet_id: int, field: str | None = None) -> int:
-    row = tx.one(s.STATE_OF, id=tweet_id)
-    if row is None or row[1] is not None:
-        raise not_found(field)
-    return row[0]
-
-
-def _retag(tx: Transaction, tweet_id: int, old: Sequence[str], new: Sequence[str]) -> None:
-    if gone := [tag for tag in old if tag not in new]:
-        tx.run(s.UNTAG, keys=gone, tweet_id=tweet_id)
-    for tag in new:
-        if tag not in old:
-            tx.run(s.TAG, key=tag, tweet_id=tweet_id)
-
-
 def _bound(row: Row | None, key: PostKey, now: Millis) -> int | None:
     if row is None or row[2] <= now - KEY_LIFE:
         return None
     if row[0] != key.body_hash:
         raise Invalid("this idempotency key came with another request", code="idempotency_key_reused")
     return row[1]
-
-
-def _shares(record: TweetRecord, sign: int) -> Mapping[int, Share]:
-    """What a tweet adds to the counts of those that it answers and quotes."""
-    if not record.counted:
-        return {}
-    shares: dict[int, Share] = {}
-    if record.reply_to is not None:
-        shares[record.reply_to] = (sign, 0, sign if record.quote_of == record.reply_to else 0, 0)
-    if record.quote_of is not None and record.quote_of not in shares:
-        shares[record.quote_of] = (0, 0, sign, 0)
-    return shares
-
-
-def _recount(tx: Transaction, shares: Mapping[int, Share]) -> list[TweetRecord]:
-    """Add to counts; the tweets as they are since."""
-    for id, (replies, retweets, quotes, favorites) in shares.items():
-        tx.run(s.COUNT, tweet_id=id, replies=replies, retweets=retweets, quotes=quotes, favorites=favorites)
-    return [tweet_of(row) for row in tx.all(s.TWEETS_BY_ID, ids=list(shares))] if shares else []
-
-
-def _versions(records: Iterable[TweetRecord]) -> Touched:
-    return tuple((record.id, record.version) for record in records)

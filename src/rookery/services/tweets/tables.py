@@ -41,6 +41,9 @@ TWEETS = Table(
     Column("external_id", Text),
     Column("imported_retweets", Integer),
     Column("imported_favorites", Integer),
+    Column("reply_rule", Text),  # of the conversation that it begins; NULL: everyone
+    Column("hidden", Integer),  # 1: a reply that the conversation's author hid
+    Column("detached_from", BigInteger),  # what it quoted, until that one's author took it away
     sqlite_strict=True,
 )
 _STANDING = text("deleted_at IS NULL")
@@ -55,6 +58,9 @@ Index("tweets_tweets_reply", TWEETS.c.reply_to, TWEETS.c.id, sqlite_where=_REPLY
 _QUOTE = text("quote_of IS NOT NULL AND deleted_at IS NULL")
 # quotes of a tweet, check
 Index("tweets_tweets_quote", TWEETS.c.quote_of, TWEETS.c.id, sqlite_where=_QUOTE, postgresql_where=_QUOTE)
+_HIDDEN = text("hidden = 1 AND deleted_at IS NULL")
+# hidden replies of a tweet
+Index("tweets_tweets_hidden", TWEETS.c.reply_to, TWEETS.c.id, sqlite_where=_HIDDEN, postgresql_where=_HIDDEN)
 _EXTERNAL = text("external_id IS NOT NULL")
 # imports: what is there already
 Index(
@@ -158,6 +164,15 @@ AUTHORS = Table(
     METADATA,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("tweets", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+# The one tweet that each author shows first.
+PINS = Table(
+    "tweets_pins",
+    METADATA,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tweet_id", BigInteger, nullable=False),
     sqlite_strict=True,
 )
 

@@ -1,0 +1,128 @@
+"""What people choose to see and not to see, and how authors keep their conversations, as clients see it."""
+
+from typing import Any
+
+from rookery.kernel.clock import HOUR, ManualClock
+from tests.gateways.rest.conftest import Person, problem
+
+
+async def post(person: Person, content: str, **fields: Any) -> dict[str, Any]:
+    answer = await person.post("/v1/tweets", json={"content": content, **fields})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def contents(person: Person) -> list[str]:
+    return [item["tweet"]["content"] for item in (await person.get("/v1/newsfeed")).json()["items"]]
+
+
+async def test_a_hashtag_followed_brings_its_tweets_and_says_so(ann: Person, bob: Person):
+    assert (await ann.put("/v1/hashtags/B%C3%84R/follow")).json() == {"hashtag": "bär", "following": True}
+    await ann.get("/v1/newsfeed")
+    await post(bob, "a #bär", lang="de")
+    (item,) = (await ann.get("/v1/newsfeed")).json()["items"]
+    assert (item["tweet"]["content"], item["reason"]) == ("a #bär", {"kind": "hashtag", "hashtag": "bär"})
+    (again,) = (await ann.get("/v1/newsfeed")).json()["items"]
+    assert again == item, "from ready pieces, too"
+    await ann.put(f"/v1/tweets/{item['id']}/favorite")
+    (marked,) = (await ann.get("/v1/newsfeed")).json()["items"]
+    assert (marked["tweet"]["viewer"]["favorited"], marked["reason"]) == (True, item["reason"])
+    listed = (await ann.get("/v1/followed_hashtags")).json()
+    assert (listed["items"], listed["next"]) == ([{"hashtag": "bär", "following": True}], None)
+    assert (await ann.delete("/v1/hashtags/b%C3%A4r/follow")).json() == {"hashtag": "bär", "following": False}
+    assert await contents(ann) == []
+
+
+async def test_a_muted_conversation_leaves_the_home_timeline_and_can_come_back(ann: Person, bob: Person):
+    await ann.put(f"/v1/users/{bob.id}/follow")
+    root = await post(bob, "on and on")
+    more = await post(bob, "and on", reply_to=root["id"])
+    assert await contents(ann) == ["and on", "on and on"]
+    assert (await ann.put(f"/v1/tweets/{more['id']}/mute")).status_code == 200
+    assert await contents(ann) == []
+    muted = (await ann.get("/v1/muted_conversations")).json()["items"]
+    assert [one["id"] for one in muted] == [root["id"]]
+    await ann.delete(f"/v1/tweets/{root['id']}/mute")
+    assert await contents(ann) == ["and on", "on and on"]
+    problem(await ann.put("/v1/tweets/1/mute"), 404, "tweet_not_found")
+
+
+async def test_a_word_is_kept_away_until_its_time_ends(ann: Person, bob: Person, clock: ManualClock):
+    await ann.put(f"/v1/users/{bob.id}/follow")
+    await post(bob, "The SPOILER is")
+    made = await ann.post("/v1/filters", json={"phrase": "spoiler", "expires_at": "2026-01-01T01:00:00Z"})
+    assert made.status_code == 201, made.text
+    kept = made.json()
+    assert kept == {"id": kept["id"], "phrase": "spoiler", "expires_at": "2026-01-01T01:00:00.000Z"}
+    assert (await ann.get("/v1/filters")).json() == {"items": [kept], "next": None, "prev": None}
+    assert await contents(ann) == []
+    clock.advance(HOUR)
+    assert await contents(ann) == ["The SPOILER is"]
+    path = f"/v1/filters/{kept['id']}"
+    assert (await ann.patch(path, json={"expires_at": None})).json() == kept | {"expires_at": None}
+    assert await contents(ann) == []
+    problem(await bob.delete(path), 404, "filter_not_found")
+    assert (await ann.delete(path)).status_code == 204
+    assert await contents(ann) == ["The SPOILER is"]
+
+
+async def test_bad_filters_are_refused_by_name(ann: Person):
+    for body, code, field in (
+        ({"phrase": " "}, "empty", "phrase"),
+        ({"phrase": "x" * 101}, "too_long", "phrase"),
+        ({"phrase": "x", "expires_at": "2025-01-01T00:00:00Z"}, "in_the_past", "expires_at"),
+        ({"phrase": "x", "expires_at": "2027-01-01T00:00:00"}, "invalid_value", "expires_at"),
+        ({}, "missing_field", "phrase"),
+    ):
+        problem(await ann.post("/v1/filters", json=body), 422, code, field)
+
+
+async def test_an_author_says_who_may_reply(ann: Person, bob: Person):
+    root = await post(ann, "for my followers", reply_rule="followers")
+    assert root["reply_rule"] == "followers"
+    problem(await bob.post("/v1/tweets", json={"content": "hi", "reply_to": root["id"]}), 403, "replies_limited")
+    await bob.put(f"/v1/users/{ann.id}/follow")
+    reply = await post(bob, "hi", reply_to=root["id"])
+    assert reply["reply_rule"] is None
+    changed = await ann.patch(f"/v1/tweets/{root['id']}", json={"reply_rule": "everyone"})
+    assert changed.json()["reply_rule"] == "everyone"
+    draft = (await ann.post("/v1/drafts", json={"content": "later", "reply_rule": "mentioned"})).json()
+    assert draft["reply_rule"] == "mentioned"
+    posted = (await ann.post(f"/v1/drafts/{draft['id']}/publish")).json()
+    assert posted["reply_rule"] == "mentioned"
+
+
+async def test_an_author_hides_a_reply_and_shows_it_again(ann: Person, bob: Person, guest: Person):
+    root = await post(ann, "hello")
+    reply = await post(bob, "boo", reply_to=root["id"])
+    path, hidden = f"/v1/tweets/{root['id']}/replies", f"/v1/tweets/{reply['id']}/hidden"
+    problem(await bob.put(hidden), 403, "not_yours")
+    assert (await ann.put(hidden)).json()["hidden"] is True
+    assert (await guest.get(path)).json()["items"] == []
+    (shown,) = (await guest.get(path, params={"hidden": "true"})).json()["items"]
+    assert (shown["id"], shown["hidden"]) == (reply["id"], True)
+    assert (await ann.delete(hidden)).json()["hidden"] is False
+    assert len((await guest.get(path)).json()["items"]) == 1
+
+
+async def test_an_author_takes_their_tweet_out_of_a_quote(ann: Person, bob: Person, guest: Person):
+    mine = await post(ann, "mine")
+    quote = await post(bob, "look at this", quote_of=mine["id"])
+    assert (await guest.get(f"/v1/tweets/{quote['id']}")).json()["quoted"]["id"] == mine["id"]
+    path = f"/v1/tweets/{quote['id']}/detached"
+    problem(await bob.put(path), 403, "not_yours")
+    for answer in (await ann.put(path), await guest.get(f"/v1/tweets/{quote['id']}")):
+        found = answer.json()
+        assert (found["quote_of"], found["quoted"], found["quote_detached"]) == (None, None, True)
+    back = (await ann.delete(path)).json()
+    assert (back["quote_of"], back["quoted"]["id"], back["quote_detached"]) == (mine["id"], mine["id"], False)
+
+
+async def test_a_profile_shows_a_pinned_tweet(ann: Person, guest: Person):
+    tweet = await post(ann, "read this first")
+    assert (await guest.get(f"/v1/users/{ann.id}")).json()["pinned_tweet"] is None
+    await ann.put(f"/v1/tweets/{tweet['id']}/pin")
+    assert (await guest.get(f"/v1/users/{ann.id}")).json()["pinned_tweet"] == tweet["id"]
+    assert (await ann.get("/v1/users/me")).json()["pinned_tweet"] == tweet["id"]
+    await ann.delete(f"/v1/tweets/{tweet['id']}/pin")
+    assert (await guest.get(f"/v1/users/{ann.id}")).json()["pinned_tweet"] is None
