@@ -27,6 +27,7 @@ _TAGS: Final = {
     "people": "Who follows, blocks and mutes whom.",
     "tweets": "Tweets and what people do with them.",
     "timelines": "Home timelines, user timelines, hashtags.",
+    "choices": "What I chose to see and not to see: hashtags followed, conversations muted, words kept away.",
     "drafts": "Tweets that are kept for later.",
 }
 
