@@ -158,6 +158,16 @@ class Histories(RuleBasedStateMachine):
         ends = None if life is None else self.clock.now() + life
         self.do(self.network.choices.add_filter(self.people[a], phrase, ends))
 
+    @rule(a=person, b=person)
+    def a_word_is_kept_away_for_an_hour(self, a: int, b: int) -> None:
+        """While `a` follows and reads `b`; nobody touches anything when the hour ends."""
+        self.do(self.network.graph.follow(self.people[a], self.people[b]))
+        self.posted(self.people[b], NewTweet("see me"))
+        self.do(self.network.choices.add_filter(self.people[a], "me", self.clock.now() + HOUR))
+        self.read(a)
+        self.clock.advance(HOUR)
+        self.read(a)
+
     @rule(a=person)
     def drop_filters(self, a: int) -> None:
         for one in self.do(self.network.choices.filters(self.people[a])):
