@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from rookery import migrations
@@ -56,10 +57,11 @@ from rookery.wiring.backups import examine_copy as examine_copy
 from rookery.wiring.backups import knows_schema as knows_schema
 from rookery.wiring.backups import open_objects as open_objects
 from rookery.wiring.backups import open_snapshot as open_snapshot
+from rookery.wiring.checks import ask_server as ask_server
 from rookery.wiring.checks import check as check
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
-from rookery.wiring.names import CHECK_TIMELINES, DATABASE, MARK, SERVER_LOCK
+from rookery.wiring.names import CHECK_TIMELINES, DATABASE, EVENTS, MARK, SERVER_LOCK
 from rookery.wiring.names import SERVER_FILE as SERVER_FILE
 
 _log: Any = structlog.get_logger("rookery.wiring")
@@ -325,7 +327,22 @@ def operator_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that operators talk to: metrics, health, checks of what is in memory."""
     network.metrics.watch(lambda: _figures(network))
 
+    behind: dict[str, float] = {}
+    parked: dict[str, int] = {}
+    network.metrics.watch(
+        lambda: (
+            gauge("rookery_event_lag_seconds", "Age of the oldest event a group has yet to handle", "group", behind),
+            gauge("rookery_events_parked", "Events that a group could not handle", "group", parked),
+        )
+    )
+
     async def metrics(_: Mapping[str, str]) -> Answer:
+        # These two ask the store; where it is away, the last figures stand beside those of what is in memory.
+        with suppress(Exception):
+            behind.update(await network.log.lag_seconds())
+            now_parked = await network.log.parked_numbers()
+            parked.clear()
+            parked.update(now_parked)
         return text_answer(network.metrics.text())
 
     async def live(_: Mapping[str, str]) -> Answer:
@@ -343,7 +360,18 @@ def operator_app(network: Network, ready: Readiness) -> Any:
         chosen = await network.timelines.sample(max(sample, 0), seed)
         return json_answer(200, await network.timelines.differences(chosen))
 
-    return operator_pages({"/metrics": metrics, "/livez": live, "/readyz": readiness, CHECK_TIMELINES: check_timelines})
+    async def events(_: Mapping[str, str]) -> Answer:
+        return json_answer(200, msgspec.to_builtins(await network.log.status()))
+
+    return operator_pages(
+        {
+            "/metrics": metrics,
+            "/livez": live,
+            "/readyz": readiness,
+            CHECK_TIMELINES: check_timelines,
+            EVENTS: events,
+        }
+    )
 
 
 def _figures(network: Network) -> Iterable[Metric]:

@@ -22,14 +22,14 @@ async def check(network: "Network", *, sample: int, seed: int) -> list[str]:
         return found  # what can't be read can't be compared
     for store in (network.users_store, network.graph_store, network.tweet_store):
         found += [str(difference) for difference in await store.check(100)]
-    asked = await asyncio.to_thread(_ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
+    asked = await asyncio.to_thread(ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
     if asked is not None:
         return found + asked
     await network.start()
     return found + await network.timelines.differences(await network.users_store.sample(sample, seed))
 
 
-def _ask_server(folder: Path, path: str) -> Any:
+def ask_server(folder: Path, path: str) -> Any:
     """The answer, from JSON, of the server that runs on the folder; None where none does."""
     try:
         known = json.loads((folder / SERVER_FILE).read_text())

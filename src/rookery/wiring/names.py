@@ -1,6 +1,7 @@
 """Files of a data folder, and pages that commands ask a running server for."""
 
 CHECK_TIMELINES = "/check/timelines"
+EVENTS = "/events"
 DATABASE = "rookery.db"
 MARK = "newest-event"
 """In the data folder; how far the event log had come. Whoever puts an older database there removes it."""
