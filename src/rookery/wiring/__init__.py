@@ -49,7 +49,7 @@ from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import RegistrationMode, User
+from rookery.services.users.contract import EVERYBODY, RegistrationMode, User
 from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
@@ -57,8 +57,13 @@ from rookery.wiring.backups import examine_copy as examine_copy
 from rookery.wiring.backups import knows_schema as knows_schema
 from rookery.wiring.backups import open_objects as open_objects
 from rookery.wiring.backups import open_snapshot as open_snapshot
+from rookery.wiring.checks import REBUILDS as REBUILDS
+from rookery.wiring.checks import Repaired as Repaired
 from rookery.wiring.checks import ask_server as ask_server
 from rookery.wiring.checks import check as check
+from rookery.wiring.checks import heard as heard
+from rookery.wiring.checks import rebuild as rebuild
+from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
 from rookery.wiring.names import CHECK_TIMELINES, DATABASE, EVENTS, MARK, SERVER_LOCK
@@ -266,6 +271,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     # Only a server needs a web framework; commands start in half the time without it.
     from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
+    from rookery.gateways.rest.fragments import Fragments
     from rookery.gateways.rest.limits import RateLimits
 
     settings = network.settings
@@ -287,6 +293,10 @@ def public_app(network: Network, ready: Readiness) -> Any:
             gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
         )
     )
+    fragments = Fragments()
+    # After either: what is cut from the one's memory and the other's is right only once both are fresh.
+    network.reads.on_forgetting(fragments.clear)
+    network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
     return create_app(
         users=network.users,
         graph=network.graph,
@@ -305,6 +315,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         ),
         admission=admission,
         limits=limits,
+        fragments=fragments,
     )
 
 

@@ -70,13 +70,15 @@ def create_app(
     options: RestOptions,
     admission: Admission,
     limits: RateLimits,
+    fragments: Fragments | None = None,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
-    block or raise.
+    block or raise. `fragments` keeps pieces of answers, for whoever wants to clear it.
     """
-    presenter, fragments = Presenter(graph, reads), Fragments()
+    presenter = Presenter(graph, reads)
+    fragments = fragments or Fragments()
     interests = Interests(record_interest, clock)
     runner = Runner(
         users=users,
