@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """console or json."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    access_log: bool = False
+    """Whether each request that was answered makes a line of the log, at the level info."""
 
     famous_followers: int | None = 10_000
     """Followers that make an account famous (left at 80% of it). 0: everybody is; none: nobody is."""

@@ -269,10 +269,12 @@ async def open_network(
 def public_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that people and their clients talk to."""
     # Only a server needs a web framework; commands start in half the time without it.
+    from rookery.gateways.rest.access import AccessLog
     from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
     from rookery.gateways.rest.fragments import Fragments
     from rookery.gateways.rest.limits import RateLimits
+    from rookery.gateways.rest.proxies import FromProxies
 
     settings = network.settings
     limits = RateLimits(_rates(settings))
@@ -297,7 +299,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     # After either: what is cut from the one's memory and the other's is right only once both are fresh.
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
-    return create_app(
+    app = create_app(
         users=network.users,
         graph=network.graph,
         ingestion=network.ingestion,
@@ -316,7 +318,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
         admission=admission,
         limits=limits,
         fragments=fragments,
+        access=AccessLog() if settings.access_log else None,
     )
+    return FromProxies(app, list(settings.trusted_proxies)) if settings.trusted_proxies else app
 
 
 def _rates(settings: Settings) -> Any:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 import rookery
 from rookery.gateways.rest import problems
+from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import Answer, Operation
@@ -71,11 +72,12 @@ def create_app(
     admission: Admission,
     limits: RateLimits,
     fragments: Fragments | None = None,
+    access: AccessLog | None = None,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
-    block or raise. `fragments` keeps pieces of answers, for whoever wants to clear it.
+    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it.
     """
     presenter = Presenter(graph, reads)
     fragments = fragments or Fragments()
@@ -117,6 +119,7 @@ def create_app(
         cors_origins=options.cors_origins,
         body_limit=options.body_limit,
         admission=admission,
+        access=access,
     )
 
 
