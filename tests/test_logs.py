@@ -142,7 +142,7 @@ def test_a_trusted_proxy_names_the_request_and_nobody_else_does(tmp_path, truste
             ("\u00e9tat", False),
             ("", False),
         ):
-            answer = httpx.get(f"{server.url}/v1/nowhere", headers={"X-Request-Id": given.encode("latin-1")})
+            answer = httpx.get(f"{server.url}/v1/nowhere", headers=[(b"X-Request-Id", given.encode("latin-1"))])
             told = answer.headers["x-request-id"]
             assert (told == given) is (believed and bool(trusted))
             assert answer.json()["request_id"] == told

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -34,22 +34,26 @@ from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.drafts.contract import Drafts
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
+from rookery.services.graph.contract import Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.consumers import Processor
+from rookery.services.timelines.contract import Timelines
 from rookery.services.timelines.service import TimelinePolicy, TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets import consumers as tweets_consumers
+from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import EVERYBODY, RegistrationMode, User
+from rookery.services.users.contract import EVERYBODY, RegistrationMode, User, Users
 from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
@@ -68,6 +72,10 @@ from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
 from rookery.wiring.names import CHECK_TIMELINES, DATABASE, EVENTS, MARK, SERVER_LOCK
 from rookery.wiring.names import SERVER_FILE as SERVER_FILE
+from rookery.wiring.tracing import open_traces, traced_app, traced_calls
+
+if TYPE_CHECKING:
+    from rookery.infra.telemetry.traces import Traces
 
 _log: Any = structlog.get_logger("rookery.wiring")
 
@@ -89,8 +97,10 @@ class Network:
         ids: IdGenerator,
         clock: Clock,
         metrics: PrometheusMetrics,
+        traces: "Traces | None" = None,
     ) -> None:
         self.settings = settings
+        self.traces = traces
         self.database = database
         self.ids = ids
         self.clock = clock
@@ -145,10 +155,11 @@ class Network:
 
     async def start(self) -> None:
         """Let every service react to events, and do its work in the background."""
-        users_consumers.react(self.log, self.users)
-        graph_consumers.react(self.log, self.graph)
-        tweets_consumers.react(self.log, self.reads)
-        timelines_consumers.react(self.log, self.processor)
+        log = self.log if self.traces is None else self.traces.log(self.log)
+        users_consumers.react(log, self.users)
+        graph_consumers.react(log, self.graph)
+        tweets_consumers.react(log, self.reads)
+        timelines_consumers.react(log, self.processor)
         await self.log.start()
         self.users.start()
         self.watchdog.watch(*self.log.workers, self.users.worker)
@@ -216,6 +227,7 @@ async def open_network(
     """
     clock = clock or SystemClock()
     metrics = PrometheusMetrics()
+    traces = open_traces(settings) if consumers else None
     settings.data.mkdir(parents=True, exist_ok=True)
     file = settings.data / DATABASE
     examine(file)
@@ -240,7 +252,8 @@ async def open_network(
                 database.note_damage(error)
                 raise
             database.start()
-            network = Network(settings, database, IdGenerator(clock, node), clock, metrics)
+            wired = database if traces is None else traces.database(database)
+            network = Network(settings, wired, IdGenerator(clock, node), clock, metrics, traces)
             network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
             network.watchdog.start()
             try:
@@ -264,6 +277,8 @@ async def open_network(
     finally:
         mark.close()
         lease.release()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
 
 def public_app(network: Network, ready: Readiness) -> Any:
@@ -300,12 +315,12 @@ def public_app(network: Network, ready: Readiness) -> Any:
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
     app = create_app(
-        users=network.users,
-        graph=network.graph,
-        ingestion=network.ingestion,
-        reads=network.reads,
-        timelines=network.timelines,
-        drafts=network.drafts,
+        users=traced_calls(network, network.users, Users),
+        graph=traced_calls(network, network.graph, Graph),
+        ingestion=traced_calls(network, network.ingestion, TweetIngestion),
+        reads=traced_calls(network, network.reads, TweetReads),
+        timelines=traced_calls(network, network.timelines, Timelines),
+        drafts=traced_calls(network, network.drafts, Drafts),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
@@ -320,6 +335,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         fragments=fragments,
         access=AccessLog() if settings.access_log else None,
     )
+    app = traced_app(network, app)
     return FromProxies(app, list(settings.trusted_proxies)) if settings.trusted_proxies else app
 
 
