@@ -1,6 +1,8 @@
-"""What the documents say is there: every setting, command, metric and health page, every link, file and target that they name."""
+"""What the documents say is there: every setting, command, metric, event, worker and health page, every link, file and target that they name."""
 
+import importlib
 import json
+import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ import typer.main
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+import rookery.services
 from rookery.cli import app
+from rookery.infra.events.port import EVENT_TYPES
 from rookery.settings import Settings, load
 from rookery.wiring import SERVER_FILE
 from tests.support import Server
@@ -41,7 +45,7 @@ def shown(default: Any) -> str:
     """A setting's default, as the page writes it."""
     if isinstance(default, bool):
         return "`on`" if default else "`off`"
-    if default == ():
+    if default in ((), ""):
         return "–"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
@@ -143,6 +147,26 @@ def test_every_part_that_health_tells_of_is_named(operators):
     ready = operators.get("/readyz")
     assert ready.status_code == 200
     assert {part for part in ready.json() if f"`{part}`" not in section("Health")} == set()
+
+
+def test_every_worker_is_listed_and_no_other(operators):
+    table = section("Health").partition("| worker | does |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
+    assert listed == set(operators.get("/readyz").json()) - {"server", "store"}
+
+
+def test_every_event_is_listed_with_its_fields():
+    for module in pkgutil.walk_packages(rookery.services.__path__, "rookery.services."):
+        if module.name.endswith(".contract"):
+            importlib.import_module(module.name)
+    known = {
+        name: [field.encode_name for field in msgspec.structs.fields(kind)]
+        for name, kind in EVENT_TYPES.items()
+        if kind.__module__.startswith("rookery.")
+    }
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (.*?) \| (.+) \|$", section("Events"), re.MULTILINE)
+    assert {name: re.findall(r"`(\w+)`", fields) for name, fields, _ in rows} == known
+    assert [name for name, _, _ in rows] == sorted(known)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,6 +9,7 @@ from rookery import __version__
 from rookery.commands import backups, servers, upkeep
 from rookery.commands.accounts import users
 from rookery.commands.common import Json
+from rookery.commands.events import events
 from rookery.commands.imports import imports
 from rookery.terminal import answer, fail_by
 
@@ -26,7 +27,7 @@ app.add_typer(imports, name="import")
 app.command()(backups.backup)
 app.command()(backups.restore)
 app.add_typer(users, name="user")
-app.add_typer(upkeep.events, name="events")
+app.add_typer(events, name="events")
 app.add_typer(upkeep.rebuilds, name="rebuild")
 app.command()(upkeep.check)
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
             }
 
         host, port = listener.getsockname()[:2]
-        await _start(stack, public_app(network, ready), http_protocol(network), listener, settings.trusted_proxies)
+        await _start(stack, public_app(network, ready), http_protocol(network), listener)
         if operators is not None:
             await _start(stack, operator_app(network, ready), operator_protocol(), operators)
         stack.enter_context(_server_file(settings.data, port, operators))
@@ -109,9 +109,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _start(
-    stack: AsyncExitStack, app: Any, protocol: Any, listener: socket.socket, trusted_proxies: Sequence[str] = ()
-) -> None:
+async def _start(stack: AsyncExitStack, app: Any, protocol: Any, listener: socket.socket) -> None:
     """Serve `app` on `listener`, speaking `protocol`, until the stack unwinds; then let requests in flight end."""
     config = uvicorn.Config(
         app,
@@ -121,8 +119,8 @@ async def _start(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=list(trusted_proxies),
+        # The application itself knows which proxies it trusts.
+        proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN,
     )
     server = _Uvicorn(config)

@@ -8,6 +8,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -62,6 +63,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """console or json."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    access_log: bool = False
+    """Whether each request that was answered makes a line of the log, at the level info."""
+    traces: str = ""
+    """The URL of a receiver of OpenTelemetry traces (OTLP over HTTP); empty: none are made."""
+    traces_ratio: float = 1.0
+    """The part of traces that is taken, 0 to 1; where a trusted proxy has begun one, it decides."""
 
     famous_followers: int | None = 10_000
     """Followers that make an account famous (left at 80% of it). 0: everybody is; none: nobody is."""
@@ -217,8 +224,25 @@ def _checked(made: Settings) -> Settings:
             raise BadSetting(f"{name} is at most 65535, not {getattr(made, name)}")
     if made.registration not in ("open", "invitation", "closed"):
         raise BadSetting(f"registration is open, invitation or closed, not {made.registration!r}")
+    if made.traces_ratio > 1:
+        raise BadSetting(f"traces_ratio is at most 1, not {made.traces_ratio}")
+    if made.traces:
+        _check_receiver(made.traces)
     if made.log_format not in ("console", "json"):
         raise BadSetting(f"log_format is console or json, not {made.log_format!r}")
     if made.log_level not in ("debug", "info", "warning", "error"):
         raise BadSetting(f"log_level is debug, info, warning or error, not {made.log_level!r}")
     return made
+
+
+def _check_receiver(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+        parts = urlsplit("")
+    if not good:
+        raise BadSetting("traces is a URL of http or https, such as http://127.0.0.1:4318/v1/traces")
+    if parts.username or parts.password:
+        raise BadSetting("traces holds no credentials; they go into the environment's OTEL_EXPORTER_OTLP_HEADERS")

@@ -1,7 +1,6 @@
 """How commands talk: answers on standard output, errors and progress on standard error."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import msgspec
 import typer
 
 from rookery.kernel.errors import RookeryError
+from rookery.logs import log_to_stderr as log_to_stderr
 
 
 def say(line: str) -> None:
@@ -106,24 +106,3 @@ def _progress() -> Any:
     from rich.progress import Progress
 
     return Progress(console=Console(stderr=True))
-
-
-def log_to_stderr(form: str, level: str) -> None:
-    """Log there, in the form `console` or `json`, from `level` on."""
-    import structlog
-
-    human = form == "console"
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if human else [structlog.processors.format_exc_info]),
-            # Plain tracebacks: the other ones show local variables, passwords and tokens among them.
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-            if human
-            else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -835,3 +835,70 @@ async def test_a_log_that_was_not_started_says_so(log):
     subscribe(log, g=Listener())
     await log.start()
     assert [(worker.name, worker.died()) for worker in log.workers] == [("consumer g", None)]
+
+
+async def test_the_status_tells_the_age_of_what_waits_and_where_offsets_are_kept(database, log, clock):
+    async def never(batch: Sequence[Appended]) -> None:
+        await asyncio.Event().wait()
+
+    log.subscribe("volatile", ("notes",), never)
+    log.subscribe_in_transaction("durable", ("notes",), lambda tx, batch: None)
+    await log.start()
+    await log.publish(notes(1))
+    clock.advance(2_500)
+    await caught_up(log, "durable")
+
+    durable, volatile = await log.status()
+
+    assert (durable.group, durable.durable, durable.lag, durable.lag_seconds) == ("durable", True, 0, 0.0)
+    assert (volatile.group, volatile.durable, volatile.lag, volatile.lag_seconds) == ("volatile", False, 1, 2.5)
+    assert await log.lag_seconds() == {"volatile": 2.5, "durable": 0.0}
+
+
+async def test_an_operator_skips_one_parked_event_or_all_of_a_group_and_the_log_says_so(database, log, clock):
+    subscribe(log, g=Listener(1, 2, 3), h=Listener(2))
+    await log.start()
+    await log.publish([Noted(n) for n in range(1, 5)])
+    await caught_up(log)
+    assert await log.parked_numbers() == {"g": 3, "h": 1}
+
+    (one,) = await log.skip("g", 2)
+
+    assert (one.group, one.offset, one.body) == ("g", 2, '{"number":2}')
+    assert [(kept.group, kept.offset) for kept in await log.parked()] == [("g", 1), ("h", 2), ("g", 3)]
+    # As from another process.
+    assert [gone.offset for gone in await SqlEventLog(database, clock).skip("g")] == [1, 3]
+    assert await log.skip("g") == []
+    assert await log.parked_numbers() == {"g": 0, "h": 1}
+    noted = [await log.find(offset) for offset in (5, 6, 7)]
+    assert [event.name for event in noted if event is not None] == ["events.skipped"] * 3
+    assert "can't bear" in noted[0].body
+
+
+async def test_a_skipped_event_is_not_tried_again(log, clock):
+    listener = Listener(1)
+    subscribe(log, g=listener)
+    await log.start()
+    await log.publish([Noted(1)])
+    await caught_up(log)
+    await log.skip("g", 1)
+    listener.fails.clear()
+    clock.advance(HOUR)
+    log.wake()
+    await log.publish([Noted(2)])
+    await caught_up(log)
+    assert listener.seen == [2]
+
+
+async def test_an_event_is_found_in_the_log_or_among_the_parked(database, log, clock):
+    subscribe(log, g=Listener(1))
+    await log.start()
+    await log.publish([Noted(n) for n in range(1, 4)])
+    await caught_up(log)
+    found = await log.find(2)
+    assert (found.offset, found.name, found.key, found.body) == (2, "notes.noted", "2", '{"number":2}')
+    clock.advance(HOUR)
+    await log.trim(0)
+    assert await log.find(2) is None
+    assert (await log.find(1)).body == '{"number":1}'
+    assert await log.find(99) is None

@@ -482,6 +482,6 @@ async def test_a_check_goes_on_step_by_step(store, database, monkeypatch):
     await store.import_follows([(person, author) for person in range(1, 40) for author in range(100, 110)])
     await database.write(lambda tx: tx.raw.execute("UPDATE graph_people SET followers = 1 WHERE user_id = 38") and None)
     for people, edges in ((7, 1_000_000), (1_000, 25), (49, 1_000_000), (50, 1)):
-        monkeypatch.setattr("rookery.services.graph.store._CHECKED_PEOPLE", people)
-        monkeypatch.setattr("rookery.services.graph.store._CHECKED_EDGES", edges)
+        monkeypatch.setattr("rookery.services.graph.audit._PEOPLE", people)
+        monkeypatch.setattr("rookery.services.graph.audit._EDGES", edges)
         assert await store.check(10) == ["user 38 has 0 followers, but the count says 1"]

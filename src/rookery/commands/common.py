@@ -11,6 +11,7 @@ import typer
 from rookery import settings
 from rookery.kernel.clock import Millis, to_datetime
 from rookery.kernel.errors import NotFound
+from rookery.terminal import log_to_stderr
 
 if TYPE_CHECKING:
     from rookery.services.users.contract import User
@@ -38,6 +39,8 @@ def with_network(used: "Settings", work: Callable[["Network"], Awaitable[T]], *,
     """
     from rookery.wiring import open_network
 
+    # What is logged must not get among the answers.
+    log_to_stderr(used.log_format, used.log_level)
     if not begin:
         require_network(used)
 

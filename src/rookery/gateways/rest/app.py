@@ -14,6 +14,7 @@ from msgspec import Struct
 
 import rookery
 from rookery.gateways.rest import problems
+from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import Answer, Operation
@@ -72,13 +73,16 @@ def create_app(
     options: RestOptions,
     admission: Admission,
     limits: RateLimits,
+    fragments: Fragments | None = None,
+    access: AccessLog | None = None,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
-    block or raise.
+    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it.
     """
-    presenter, fragments = Presenter(graph, reads), Fragments()
+    presenter = Presenter(graph, reads)
+    fragments = fragments or Fragments()
     interests = Interests(record_interest, clock)
     runner = Runner(
         users=users,
@@ -118,6 +122,7 @@ def create_app(
         cors_origins=options.cors_origins,
         body_limit=options.body_limit,
         admission=admission,
+        access=access,
     )
 
 

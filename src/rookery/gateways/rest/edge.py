@@ -6,9 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import JSON, Answer
 from rookery.gateways.rest.hot import HotRoutes
+from rookery.gateways.rest.proxies import PROXIED, given_id
 from rookery.gateways.rest.runner import TRACE, Receive, Runner, Scope, Trace, too_large
 from rookery.infra.telemetry.port import Requests
 
@@ -52,8 +54,9 @@ class Edge:
         cors_origins: Sequence[str],
         body_limit: int,
         admission: Admission,
+        access: AccessLog | None = None,
     ) -> None:
-        """`app` answers what no `hot` route does."""
+        """`app` answers what no `hot` route does; `access` is told of every request that was answered."""
         self._app = app
         self._runner = runner
         self._hot = hot
@@ -61,6 +64,7 @@ class Edge:
         self._body_limit = body_limit
         self._metrics = metrics
         self._admission = admission
+        self._access = access
         # Told apart from those of other processes, and of this one's earlier runs.
         self._request_id = map((secrets.token_hex(5) + "{:06x}").format, itertools.count()).__next__
 
@@ -71,7 +75,8 @@ class Edge:
         started = time.perf_counter()
         method: str = scope["method"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        trace = scope[TRACE] = Trace(self._request_id(), headers)
+        given = given_id(headers.get("x-request-id")) if PROXIED in scope else None
+        trace = scope[TRACE] = Trace(given or self._request_id(), headers)
         cors = self._cors(headers.get("origin")) if self._origins else ()
         status = 0
         turn = None
@@ -103,15 +108,17 @@ class Edge:
             status = answer.status
             await _send(send, answer, cors, trace)
         except Exception as error:
+            answer = self._runner.failed(error, scope)
             if status:
                 raise
-            answer = self._runner.failed(error, scope)
             status = answer.status
             await _send(send, answer, cors, trace)
         finally:
             label = method if method in _METHODS else "other"
             seconds = time.perf_counter() - started
             self._metrics.answered(trace.route, label, status, seconds)
+            if self._access is not None:
+                self._access.answered(trace, label, status, seconds)
             if turn is not None:
                 self._admission.leave(turn, seconds, trace.user_id)
 

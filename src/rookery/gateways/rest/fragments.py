@@ -85,6 +85,9 @@ class _Kept(Generic[T]):
         self._values: OrderedDict[int, T] = OrderedDict()
         self.get = self._values.get
 
+    def clear(self) -> None:
+        self._values.clear()
+
     def put(self, key: int, value: T) -> T:
         self._values[key] = value
         if len(self._values) > self._capacity:
@@ -99,6 +102,11 @@ class Fragments:
         """Keeps the pieces of up to so many `tweets` (about 1 KB each) and `authors` (about 300 B each)."""
         self._tweets: _Kept[_Pieces] = _Kept(tweets)
         self._authors: _Kept[tuple[int, bytes]] = _Kept(authors)
+
+    def clear(self) -> None:
+        """Keep nothing: a version may not tell what it was."""
+        self._tweets.clear()
+        self._authors.clear()
 
     def tweet(self, of: Tweet) -> bytes:
         """A tweet, with the one it quotes."""

@@ -90,7 +90,14 @@ class Runner:
             )
             error = internal()
         elif error.status == 500:
-            _log.error("request failed", request_id=trace.request_id, route=trace.route, error=error.sentence())
+            _log.error(
+                "request failed",
+                request_id=trace.request_id,
+                method=scope["method"],
+                route=trace.route,
+                error=error.sentence(),
+                traceback="".join(format_exception(error)),
+            )
         language = self._catalogs.choose(trace.headers.get("accept-language"))
         return problem(error, language, instance=scope["path"], request_id=trace.request_id)
 

@@ -17,6 +17,10 @@ EVENT_TYPES: dict[str, type["Event"]] = {}
 """Every event type that the imported contracts declare, by name."""
 
 
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class _EventMeta(StructMeta):
     """Takes `topic` and `version` from the class line and enters the type under its name."""
@@ -80,6 +84,29 @@ class Parked(msgspec.Struct, frozen=True):
     """When it is tried again; None when it waits for an operator."""
 
 
+class Logged(msgspec.Struct, frozen=True):
+    """An event as the log holds it, known to this program or not."""
+
+    offset: int
+    at: Millis
+    name: str
+    version: int
+    key: str
+    body: str
+    """The event as JSON."""
+
+
+class Skipped(Event, topic="events", version=1):
+    """An operator gave up a parked event: `group` will never handle the event at `offset`."""
+
+    group: str
+    offset: int
+    event_name: str
+    event_key: str
+    error: str
+    """What it failed with the last time."""
+
+
 class GroupStatus(msgspec.Struct, frozen=True):
     """How far a group has come."""
 
@@ -90,6 +117,12 @@ class GroupStatus(msgspec.Struct, frozen=True):
     oldest: Millis | None
     """When the oldest event not yet handled was appended; None if there is none."""
     parked: int
+    lag_seconds: float = 0.0
+    """The age of that event; 0 if there is none."""
+    durable: bool = True
+    """Whether its offset is stored with its effects. Another group lives in memory, and begins at the head at each start; its
+    stored offset lags behind by some seconds.
+    """
 
 
 Handler = Callable[[Sequence[Appended]], Awaitable[None]]
@@ -148,9 +181,15 @@ class EventAdmin(Protocol):
         """Have parked events handled again, at once; how many."""
         ...
 
+    async def skip(self, group: str, offset: int | None = None) -> list[Parked]:
+        """Give up parked events of a group: the one at `offset`, or all. They are told, and each is noted in the log as
+        `events.skipped`.
+        """
+        ...
 
-def _snake(name: str) -> str:
-    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+    async def find(self, offset: int) -> Logged | None:
+        """The event at `offset`, from the log or from where a group parked it; None where neither has it."""
+        ...
 
 
 def decode(name: str, body: str | bytes) -> Event | None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from rookery.infra.events import admin
 from rookery.infra.events import tables as t
 from rookery.infra.events.groups import CutShort, Group, InHand
 from rookery.infra.events.port import (
@@ -22,13 +23,14 @@ from rookery.infra.events.port import (
     Event,
     GroupStatus,
     Handler,
+    Logged,
     Parked,
     TransactionHandler,
     decode,
     encode,
 )
 from rookery.infra.events.recent import Recent
-from rookery.infra.sql.port import Database, Reader, Row, Transaction, Value
+from rookery.infra.sql.port import Database, Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError
@@ -457,23 +459,8 @@ class SqlEventLog:
     # --- for operators
 
     async def status(self) -> list[GroupStatus]:
-        parked: dict[str, int] = dict(await self._database.all(t.PARKED_COUNTS))
-        rows = await self._database.all(t.ALL_GROUPS)
         live = {name: group.offset for name, group in self._groups.items() if self.workers}
-
-        def work(reader: Reader) -> list[GroupStatus]:
-            found: list[GroupStatus] = []
-            for name, stored, _, topics in rows:
-                here = live.get(name)
-                offset: int = stored if here is None else here
-                wanted = set(msgspec.json.decode(topics))
-                waiting = [row for row in reader.all(t.COUNT_TOPICS_AFTER, after=offset) if row[0] in wanted]
-                oldest: int | None = min((row[2] for row in waiting), default=None)
-                lag = sum(row[1] for row in waiting)
-                found.append(GroupStatus(name, offset, lag, oldest, parked.get(name, 0)))
-            return found
-
-        return await self._database.scan(work)
+        return await admin.status(self._database, live, self._clock.now())
 
     def lags(self) -> dict[str, int]:
         """Offsets between the newest event seen and each group of this process: what a gauge shows, without a scan."""
@@ -481,13 +468,29 @@ class SqlEventLog:
         newest = max(newest, self._newest)
         return {name: newest - group.offset for name, group in self._groups.items()}
 
+    async def lag_seconds(self) -> dict[str, float]:
+        """The age (s) of the oldest event that each group of this process has not looked at; 0 where there is none."""
+        now = self._clock.now()
+        found: dict[str, float] = {}
+        for name, group in self._groups.items():
+            row = await self._database.one(t.NEXT_AT, after=group.offset)
+            found[name] = 0.0 if row is None else max(0, now - row[0]) / 1000
+        return found
+
+    async def parked_numbers(self) -> dict[str, int]:
+        """How many events of each group of this process, and of any other that has some, are parked."""
+        kept: dict[str, int] = dict(await self._database.scan(lambda reader: reader.all(t.PARKED_COUNTS)))
+        return dict.fromkeys(self._groups, 0) | kept
+
     def failures(self) -> dict[str, int]:
         """Failed tries of each group of this process."""
         return {name: group.failures for name, group in self._groups.items()}
 
     async def parked(self, group: str | None = None) -> list[Parked]:
-        rows = await self._database.scan(lambda reader: reader.all(t.LIST_PARKED, group_name=group or ""))
-        return [Parked(*row) for row in rows]
+        return await admin.parked(self._database, group)
+
+    async def find(self, offset: int) -> Logged | None:
+        return await admin.find(self._database, offset)
 
     async def replay(self, group: str | None = None, offset: int | None = None) -> int:
         def work(tx: Transaction) -> int:
@@ -496,3 +499,6 @@ class SqlEventLog:
             return count
 
         return await self._database.write(work)
+
+    async def skip(self, group: str, offset: int | None = None) -> list[Parked]:
+        return await admin.skip(self._database, self, group, offset)

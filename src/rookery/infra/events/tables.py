@@ -70,6 +70,12 @@ READ = Statement(
     .order_by(LOG.c.offset)
     .limit(bindparam("limit"))
 )
+AT = Statement(
+    select(LOG.c.offset, LOG.c.at, LOG.c.name, LOG.c.version, LOG.c.key, LOG.c.body).where(
+        LOG.c.offset == bindparam("offset")
+    )
+)
+NEXT_AT = Statement(select(LOG.c.at).where(LOG.c.offset > bindparam("after")).order_by(LOG.c.offset).limit(1))
 HEAD = Statement(select(func.coalesce(func.max(LOG.c.offset), 0)))
 COUNT_TOPICS_AFTER = Statement(
     select(LOG.c.topic, func.count(), func.min(LOG.c.at)).where(LOG.c.offset > bindparam("after")).group_by(LOG.c.topic)
@@ -130,17 +136,23 @@ UNPARK = Statement(
 DROP_RETRIES = Statement(
     delete(PARKED).where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.retry_at.is_not(None))
 )
-LIST_PARKED = Statement(
-    select(
-        PARKED.c.group_name,
-        PARKED.c.offset,
-        PARKED.c.name,
-        PARKED.c.key,
-        PARKED.c.body,
-        PARKED.c.error,
-        PARKED.c.attempts,
-        PARKED.c.retry_at,
+_PARKED = [PARKED.c[name] for name in ("group_name", "offset", "name", "key", "body", "error", "attempts", "retry_at")]
+PARKED_AT = Statement(
+    select(PARKED.c.at, PARKED.c.name, PARKED.c.key, PARKED.c.body)
+    .where(PARKED.c.offset == bindparam("offset"))
+    .limit(1)
+)
+PARKED_OF = Statement(
+    select(*_PARKED)
+    .where(
+        PARKED.c.group_name == bindparam("group_name"),
+        or_(bindparam("offset") == 0, PARKED.c.offset == bindparam("offset")),
     )
+    .order_by(PARKED.c.offset)
+    .limit(bindparam("limit"))
+)
+LIST_PARKED = Statement(
+    select(*_PARKED)
     .where(or_(bindparam("group_name") == "", PARKED.c.group_name == bindparam("group_name")))
     .order_by(PARKED.c.offset, PARKED.c.group_name)
     .limit(10_000)

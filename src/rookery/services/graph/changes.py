@@ -18,12 +18,13 @@ from rookery.services.graph.contract import (
     FollowRequestEnded,
     FollowsImported,
     Muted,
+    Recounted,
     Relationship,
     Unblocked,
     Unfollowed,
     Unmuted,
 )
-from rookery.services.graph.rules import FameRule
+from rookery.services.graph.rules import FameRule, lacking_row, surplus_row, wrong_counts
 
 _FOLLOWERS_PER_EVENT = 1_000
 
@@ -172,6 +173,53 @@ class Change:
         for at in range(0, len(followers), _FOLLOWERS_PER_EVENT):
             chunk = tuple(followers[at : at + _FOLLOWERS_PER_EVENT])
             self.events.append(FollowsImported(self._ids.next(), chunk))
+
+    # --- repairs
+
+    def derive(
+        self,
+        lacking: Iterable[tuple[int, int]],
+        surplus: Iterable[tuple[int, int, int]],
+        people: Iterable[int],
+        floor: int,
+    ) -> list[str]:
+        """Make rows of followers and counts again where they still differ from the truth; what did, in sentences.
+
+        `lacking` are (follower, followee) and `surplus` (followee, follower, edge) by which rows of followers are compared; versions
+        become `floor` at least.
+        """
+        tx = self._tx
+        mended: list[str] = []
+        changed: set[int] = set()
+        for followee, follower, edge_id in surplus:
+            edge = tx.one(t.EDGE, follower_id=follower, followee_id=followee)
+            if (edge is None or edge[0] != edge_id) and tx.run(t.END_FOLLOWER, followee_id=followee, edge_id=edge_id):
+                mended.append(surplus_row(followee, follower))
+                changed |= {follower, followee}
+        for follower, followee in lacking:
+            edge = tx.one(t.EDGE, follower_id=follower, followee_id=followee)
+            if edge is not None:
+                tx.run(t.DERIVE_FOLLOWER, followee_id=followee, edge_id=edge[0], follower_id=follower)
+                mended.append(lacking_row(follower, followee))
+                changed |= {follower, followee}
+        for user_id in sorted(changed.union(people)):
+            kept = tx.one(t.PERSON, user_id=user_id) or (0, 0, 0)
+            counted = tx.one(t.EDGES_OF, user_id=user_id)
+            assert counted is not None
+            wrong = wrong_counts(user_id, kept[:2], counted)
+            if not wrong and user_id not in changed:
+                continue
+            mended += wrong
+            followers, following = counted
+            version = max(kept[2] + 1, floor)
+            tx.run(t.SET_PERSON, user_id=user_id, followers=followers, following=following, version=version)
+            changed.add(user_id)
+            self._judge(user_id, followers)
+        told = sorted(changed)
+        self.touched.update(told)
+        for at in range(0, len(told), _FOLLOWERS_PER_EVENT):
+            self.events.append(Recounted(self._ids.next(), tuple(told[at : at + _FOLLOWERS_PER_EVENT])))
+        return mended
 
     # --- fame
 

@@ -16,11 +16,13 @@ from rookery.services.graph.contract import (
     HashtagFollowed,
     HashtagUnfollowed,
     Muted,
+    Recounted,
     Unblocked,
     Unfollowed,
     Unmuted,
 )
 from rookery.services.graph.service import GraphService
+from rookery.services.ops.contract import ForgetRequested
 
 GROUP = "graph"
 
@@ -47,6 +49,10 @@ def react(log: EventLog, service: GraphService) -> None:
                     service.forget((event.user_id,))
                 case FollowsImported(follower_ids=followers):
                     service.forget(followers)
+                case ForgetRequested():
+                    service.forget_all()
+                case Recounted(user_ids=people):
+                    service.forget(people)
                 case BecameFamous(author_id=author, from_id=since):
                     service.note_fame(FameInterval(author, since))
                 case CeasedFamous(author_id=author, from_id=since, to_id=to):
@@ -54,4 +60,4 @@ def react(log: EventLog, service: GraphService) -> None:
                 case _:
                     pass
 
-    log.subscribe(GROUP, ("graph",), handle)
+    log.subscribe(GROUP, ("graph", "ops"), handle)

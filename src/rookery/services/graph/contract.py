@@ -147,6 +147,15 @@ class FollowsImported(Event, topic="graph", version=1):
     follower_ids: tuple[int, ...]
 
 
+class Recounted(Event, topic="graph", version=1):
+    """What is derived from the follows of `user_ids` was wrong and was made again: counts, the lists of their followers, and with
+    them the versions of their graphs.
+    """
+
+    batch_id: int
+    user_ids: tuple[int, ...]
+
+
 class BecameFamous(Event, topic="graph", version=1):
     """The followers of `author_id` reached the threshold."""
 

@@ -138,3 +138,9 @@ class Viewers:
         if found is not None and (version is None or found.viewer.version < version):
             del self._kept[viewer_id]
             self._ids -= found.size
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._loading.clear()
+        self._kept.clear()
+        self._ids = 0

@@ -1,5 +1,7 @@
 """The rules of the graph that need no store."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from rookery.kernel.ids import MAX_ID
@@ -32,3 +34,25 @@ class FameRule(msgspec.Struct, frozen=True):
     def low(self) -> int:
         """Below this many followers an account ceases to be famous: the least count that is no less than 80%."""
         return MAX_ID if self.threshold is None else -(-self.threshold * 4 // 5)
+
+
+# --- what can be wrong with derived rows, in sentences
+
+
+def wrong_counts(user_id: int, kept: Sequence[int], counted: Sequence[int]) -> list[str]:
+    """Where somebody's (followers, followees) are not what was counted."""
+    return [
+        f"user {user_id} has {rows} {name}, but the count says {count}"
+        for name, count, rows in zip(("followers", "followees"), kept, counted, strict=True)
+        if count != rows
+    ]
+
+
+def lacking_row(follower: int, followee: int) -> str:
+    """A follow without its other direction."""
+    return f"user {follower} follows {followee}, but is not among the followers of {followee}"
+
+
+def surplus_row(followee: int, follower: int) -> str:
+    """The other direction of no follow."""
+    return f"user {follower} is among the followers of {followee}, but does not follow {followee} by that row"

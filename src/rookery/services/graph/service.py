@@ -60,6 +60,10 @@ class GraphService:
         for user_id in user_ids:
             self.viewers.forget(user_id, version)
 
+    def forget_all(self) -> None:
+        """Read everybody's edges again."""
+        self.viewers.clear()
+
     def note_fame(self, interval: FameInterval) -> None:
         """An interval was opened or closed, perhaps in another process."""
         self._fame.put(interval)

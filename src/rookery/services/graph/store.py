@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rookery.infra.events.port import Outbox
-from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
+from rookery.infra.sql.port import Database, Reader, Statement, Transaction
 from rookery.kernel.clock import Millis
 from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.kernel.idset import IdSet
+from rookery.kernel.mending import Mended, Tell
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import Viewer
 from rookery.kernel.words import NO_WORDS, Words
+from rookery.services.graph import audit
 from rookery.services.graph import tables as t
 from rookery.services.graph.changes import Change
 from rookery.services.graph.contract import Counts, Edge, FameInterval, Relationship
@@ -25,10 +27,6 @@ Watcher = Callable[[Sequence[int], Sequence[FameInterval]], None]
 _IMPORT_CHUNK = 5_000
 """Follows that are imported in one transaction. Other writers wait for as long as it takes, some 50 ms; halves would write more
 pages in all, since neighbouring transactions touch the same ones."""
-
-_CHECKED_EDGES = 100_000
-_CHECKED_PEOPLE = 2_000
-"""Edges and people that are checked on one view, so that no view stays open for long."""
 
 
 class GraphStore:
@@ -224,47 +222,28 @@ class GraphStore:
         It goes through people in steps, each on one consistent view, so it can run while others write.
         """
         found: list[str] = []
-        after: int | None = 0
-        while after is not None and len(found) < limit:
-            after, differences = await self._database.scan(
-                lambda reader, after=after: _check_step(reader, after, limit)
-            )
-            found += differences
+        async for step in audit.steps(self._database, limit):
+            found += step.sentences()
+            if len(found) >= limit:
+                break
         return found[:limit]
 
+    async def repair(self, tell: Tell, *, floor: int) -> Mended:
+        """Mend what `check` would find, with the followers' rows as the truth; fame is judged by the counts that come out.
 
-def _check_step(reader: Reader, after: int, limit: int) -> tuple[int | None, list[str]]:
-    """Check the people after `after` until there are edges enough; the last one's id, None once all are done."""
-    people = reader.all(t.PEOPLE_AFTER, after=after, limit=_CHECKED_PEOPLE)
-    ending = len(people) < _CHECKED_PEOPLE
-    edges = 0
-    for at, (_, followers, following) in enumerate(people, 1):
-        edges += followers + following
-        if edges >= _CHECKED_EDGES:
-            ending = ending and at == len(people)
-            people = people[:at]
-            break
-    # The last step looks beyond the last person counted: there may be edges of people without any counts.
-    upto = MAX_ID if ending else people[-1][0]
-    counted = {id: (followers, following) for id, followers, following in people}
-    followers = _by_id(reader.all(t.FOLLOWERS_ROWS, after=after, upto=upto))
-    following = _by_id(reader.all(t.FOLLOWING_ROWS, after=after, upto=upto))
-    found: list[str] = []
-    for id in sorted(counted.keys() | followers.keys() | following.keys()):
-        kept = counted.get(id, (0, 0))
-        for name, count, rows in zip(
-            ("followers", "followees"), kept, (followers.get(id, 0), following.get(id, 0)), strict=True
-        ):
-            if count != rows:
-                found.append(f"user {id} has {rows} {name}, but the count says {count}")
-    for follower, followee in reader.all(t.LACKING_FOLLOWER, after=after, upto=upto, limit=limit):
-        found.append(f"user {follower} follows {followee}, but is not among the followers of {followee}")
-    for followee, follower in reader.all(t.LACKING_FOLLOWING, after=after, upto=upto, limit=limit):
-        found.append(
-            f"user {follower} is among the followers of {followee}, but does not follow {followee} by that row"
-        )
-    return (None if ending else upto), found
-
-
-def _by_id(rows: Sequence[Row]) -> dict[int, int]:
-    return {row[0]: row[1] for row in rows}
+        Written is only what differs, some hundred rows in a transaction which compares once more: others may write meanwhile. So
+        it can be cut short and begun again at any time. Versions of graphs become `floor` at least.
+        """
+        mended = Mended()
+        size = await audit.size(self._database)
+        done = 0
+        async for step in audit.steps(self._database, None):
+            for part in step.parts():
+                mended.note(
+                    await self._write(
+                        lambda change, part=part: change.derive(part.lacking, part.surplus, sorted(part.people), floor)
+                    )
+                )
+            done += step.compared
+            tell("follows", done, max(done, size))
+        return mended

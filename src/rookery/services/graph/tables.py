@@ -341,7 +341,7 @@ LACKING_FOLLOWER = Statement(
     .limit(bindparam("limit"))
 )
 LACKING_FOLLOWING = Statement(
-    select(_r.followee_id, _r.follower_id)
+    select(_r.followee_id, _r.follower_id, _r.edge_id)
     .select_from(
         FOLLOWERS.outerjoin(
             FOLLOWING,
@@ -351,6 +351,31 @@ LACKING_FOLLOWING = Statement(
     .where(_within(_r.followee_id), _g.follower_id.is_(None))
     .order_by(_r.followee_id, _r.edge_id)
     .limit(bindparam("limit"))
+)
+COUNT_PEOPLE = Statement(select(func.count()).select_from(PEOPLE))
+
+# --- repairs
+
+_derive = insert(FOLLOWERS).values({name: bindparam(name) for name in ("followee_id", "edge_id", "follower_id")})
+# Where another follower stands with the edge's id, the truth knows better whose it is.
+DERIVE_FOLLOWER = Statement(
+    _derive.on_conflict_do_update(
+        index_elements=["followee_id", "edge_id"], set_={"follower_id": _derive.excluded.follower_id}
+    )
+)
+PERSON = Statement(select(_p.followers, _p.following, _p.version).where(_p.user_id == bindparam("user_id")))
+EDGES_OF = Statement(
+    select(
+        select(func.count()).where(_r.followee_id == bindparam("user_id")).scalar_subquery(),
+        select(func.count()).where(_g.follower_id == bindparam("user_id")).scalar_subquery(),
+    )
+)
+_person = insert(PEOPLE).values({column.name: bindparam(column.name) for column in PEOPLE.columns})
+SET_PERSON = Statement(
+    _person.on_conflict_do_update(
+        index_elements=[_p.user_id],
+        set_={name: _person.excluded[name] for name in ("followers", "following", "version")},
+    )
 )
 NEWEST_IDS = tuple(
     Statement(select(func.max(column)))

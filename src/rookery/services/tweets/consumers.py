@@ -14,4 +14,4 @@ def react(log: EventLog, reads: ReadService) -> None:
     async def handle(batch: Sequence[Appended]) -> None:
         reads.happened(item.event for item in batch)
 
-    log.subscribe(GROUP, ("tweets",), handle)
+    log.subscribe(GROUP, ("tweets", "ops"), handle)

@@ -336,7 +336,7 @@ class Imported(Event, topic="tweets", version=1):
 
 
 class Recounted(Event, topic="tweets", version=1):
-    """Counts changed in bulk, by imported favorites, and nobody is to be told."""
+    """Counts changed in bulk, by imported favorites or a repair, and nobody is to be told."""
 
     batch_id: int
     touched: Touched

@@ -1,7 +1,7 @@
 """The Tweet Service: reading."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import hashtag_key, is_hashtag
 from rookery.kernel.visibility import Place, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
+from rookery.services.ops.contract import ForgetRequested
 from rookery.services.tweets.changes import not_found
 from rookery.services.tweets.contract import (
     Candidates,
@@ -43,7 +44,7 @@ from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.remembered import Marks, Newest
 from rookery.services.tweets.settled import Settled
 from rookery.services.tweets.store import Change, Listing, TweetStore
-from rookery.services.users.contract import User, Users
+from rookery.services.users.contract import EVERYBODY, User, Users
 
 _WRITERS = 100_000
 """People whose last write is remembered: far more than write while a consumer catches up."""
@@ -66,7 +67,12 @@ class ReadService:
         self._writes: OrderedDict[int, int] = OrderedDict()
         self.records = self._hydrator.records
         """Tweets and tombstones by id, whoever looks. For the ingestion, which decides by them."""
+        self._on_forgetting: list[Callable[[], None]] = []
         store.watch(self._changed)
+
+    def on_forgetting(self, call: Callable[[], None]) -> None:
+        """Have `call` called, on the event loop, whenever everything kept in memory was forgotten because an operator wanted it."""
+        self._on_forgetting.append(call)
 
     # --- by id
 
@@ -281,6 +287,13 @@ class ReadService:
                         self._marks.forget(event.actor_ids)
                 case Recounted():
                     self._marks.forget()
+                case ForgetRequested():
+                    self._cache.clear()
+                    self._settled.clear()
+                    self._marks.forget()
+                    self._newest.forget()
+                    for call in self._on_forgetting:
+                        call()
                 case _:
                     pass
 
@@ -293,7 +306,10 @@ class ReadService:
         self._settled.forget(id, version)
 
     def account_changed(self, user_id: int) -> None:
-        """The account has a newer version, of this process's making or another's."""
+        """The account has a newer version, of this process's making or another's; all may have, for `EVERYBODY`."""
+        if user_id == EVERYBODY:
+            self._settled.clear()
+            return
         self._settled.forget_account(user_id)
 
 

@@ -81,6 +81,12 @@ class Settled:
         for id in list(self._of.get(user_id, ())):
             self._drop(id)
 
+    def clear(self) -> None:
+        """Everything may have changed."""
+        self.generation += 1
+        for kept in (self._tweets, self._replies, self._retweets, self._of, self._on):
+            kept.clear()
+
     def _drop(self, id: int) -> None:
         entry = self._tweets.pop(id, None) or self._replies.pop(id, None) or self._retweets.pop(id, None)
         if entry is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rookery.infra.events.port import Appended, EventLog
+from rookery.services.ops.contract import ForgetRequested
 from rookery.services.users.contract import Changed, SessionRevoked, StateChanged
 from rookery.services.users.service import UsersService
 
@@ -17,5 +18,7 @@ def react(log: EventLog, service: UsersService) -> None:
                 service.user_outdated(event.user_id, event.user_version)
             elif isinstance(event, SessionRevoked):
                 service.sessions_ended(event.user_id, event.session_id, event.kept)
+            elif isinstance(event, ForgetRequested):
+                service.forget_all()
 
-    log.subscribe("users.memory", ["users"], forget)
+    log.subscribe("users.memory", ["users", "ops"], forget)

@@ -155,6 +155,10 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     expires_at: Millis
 
 
+EVERYBODY = 0
+"""Stands for all accounts where one is named."""
+
+
 class NewPerson(msgspec.Struct, frozen=True):
     """Somebody who is imported or generated: no email, no password, passive until they visit."""
 

@@ -14,6 +14,7 @@ from rookery.kernel.visibility import State
 from rookery.services.users import rules
 from rookery.services.users.activity import Activity
 from rookery.services.users.contract import (
+    EVERYBODY,
     Account,
     Client,
     Identity,
@@ -71,7 +72,9 @@ class UsersService:
         store.watch(self)
 
     def watch(self, watcher: Callable[[int], None]) -> None:
-        """Call `watcher`, on the event loop, with the id of each account whose older versions are forgotten from then on."""
+        """Call `watcher`, on the event loop, with the id of each account whose older versions are forgotten from then on; with
+        `EVERYBODY` for all of them.
+        """
         self._watchers.append(watcher)
 
     def start(self) -> None:
@@ -322,6 +325,13 @@ class UsersService:
         self.tokens.forget(user_id)
         for watcher in self._watchers:
             watcher(user_id)
+
+    def forget_all(self) -> None:
+        """Read every account and token again."""
+        self._cache.clear()
+        self.tokens.forget_all()
+        for watcher in self._watchers:
+            watcher(EVERYBODY)
 
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
         """As the event `users.session_revoked` says."""

@@ -64,6 +64,12 @@ class KnownTokens:
         if not hashes:
             del self._by_user[identity.user_id]
 
+    def forget_all(self) -> None:
+        """Forget every token."""
+        self.generation += 1
+        for hash in tuple(self._known):
+            self.drop(hash)
+
     def forget(self, user_id: int, session_id: int | None = None, kept: int | None = None) -> None:
         """Forget the token of a session, or, where that is None, all tokens of the account except that of session `kept`."""
         self.generation += 1

@@ -1,26 +1,20 @@
 """The one place that knows which engines serve which service. So far there is one profile: embedded, all in one process."""
 
 import asyncio
-import json
-import urllib.request
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
 from rookery import migrations
-from rookery.backup.format import Manifest
-from rookery.backup.making import Snapshot
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
-from rookery.infra.objects.port import Objects
-from rookery.infra.sql.migrations import known_revisions, migrate
+from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
 from rookery.infra.telemetry.prometheus import (
@@ -39,44 +33,55 @@ from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
-from rookery.process import most_connections
 from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.drafts.contract import Drafts
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.choices import ChoiceService, ChoiceStore
+from rookery.services.graph.contract import Choices, Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.consumers import Processor
+from rookery.services.timelines.contract import Timelines
 from rookery.services.timelines.service import TimelinePolicy, TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets import consumers as tweets_consumers
+from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import RegistrationMode, User
+from rookery.services.users.contract import EVERYBODY, RegistrationMode, User, Users
 from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
+from rookery.wiring.backups import examine_copy as examine_copy
+from rookery.wiring.backups import knows_schema as knows_schema
+from rookery.wiring.backups import open_objects as open_objects
+from rookery.wiring.backups import open_snapshot as open_snapshot
+from rookery.wiring.checks import REBUILDS as REBUILDS
+from rookery.wiring.checks import Repaired as Repaired
+from rookery.wiring.checks import ask_server as ask_server
+from rookery.wiring.checks import check as check
+from rookery.wiring.checks import heard as heard
+from rookery.wiring.checks import rebuild as rebuild
+from rookery.wiring.checks import repair as repair
+from rookery.wiring.connections import http_protocol as http_protocol
+from rookery.wiring.connections import operator_protocol as operator_protocol
+from rookery.wiring.names import CHECK_TIMELINES, DATABASE, EVENTS, MARK, SERVER_LOCK
+from rookery.wiring.names import SERVER_FILE as SERVER_FILE
+from rookery.wiring.tracing import open_traces, traced_app, traced_calls
+
+if TYPE_CHECKING:
+    from rookery.infra.telemetry.traces import Traces
 
 _log: Any = structlog.get_logger("rookery.wiring")
 
 Readiness = Callable[[], Mapping[str, str]]
 """Each part that must work, and "ok" or what is wrong with it."""
-
-CHECK_TIMELINES = "/check/timelines"
-DATABASE = "rookery.db"
-MARK = "newest-event"
-"""In the data folder; how far the event log had come. Whoever puts an older database there removes it."""
-
-SERVER_LOCK = "serve.lock"
-"""In the data folder; held by the server for as long as it lives."""
-
-SERVER_FILE = "server.json"
-"""In the data folder while a server runs: its process id and addresses, for commands that ask it something."""
 
 
 class FolderInUse(Exception):
@@ -93,8 +98,10 @@ class Network:
         ids: IdGenerator,
         clock: Clock,
         metrics: PrometheusMetrics,
+        traces: "Traces | None" = None,
     ) -> None:
         self.settings = settings
+        self.traces = traces
         self.database = database
         self.ids = ids
         self.clock = clock
@@ -152,10 +159,11 @@ class Network:
 
     async def start(self) -> None:
         """Let every service react to events, and do its work in the background."""
-        users_consumers.react(self.log, self.users)
-        graph_consumers.react(self.log, self.graph)
-        tweets_consumers.react(self.log, self.reads)
-        timelines_consumers.react(self.log, self.processor)
+        log = self.log if self.traces is None else self.traces.log(self.log)
+        users_consumers.react(log, self.users)
+        graph_consumers.react(log, self.graph)
+        tweets_consumers.react(log, self.reads)
+        timelines_consumers.react(log, self.processor)
         await self.log.start()
         self.users.start()
         self.watchdog.watch(*self.log.workers, self.users.worker)
@@ -223,6 +231,7 @@ async def open_network(
     """
     clock = clock or SystemClock()
     metrics = PrometheusMetrics()
+    traces = open_traces(settings) if consumers else None
     settings.data.mkdir(parents=True, exist_ok=True)
     file = settings.data / DATABASE
     examine(file)
@@ -247,7 +256,8 @@ async def open_network(
                 database.note_damage(error)
                 raise
             database.start()
-            network = Network(settings, database, IdGenerator(clock, node), clock, metrics)
+            wired = database if traces is None else traces.database(database)
+            network = Network(settings, wired, IdGenerator(clock, node), clock, metrics, traces)
             network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
             network.watchdog.start()
             try:
@@ -271,14 +281,19 @@ async def open_network(
     finally:
         mark.close()
         lease.release()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
 
 def public_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that people and their clients talk to."""
     # Only a server needs a web framework; commands start in half the time without it.
+    from rookery.gateways.rest.access import AccessLog
     from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
+    from rookery.gateways.rest.fragments import Fragments
     from rookery.gateways.rest.limits import RateLimits
+    from rookery.gateways.rest.proxies import FromProxies
 
     settings = network.settings
     limits = RateLimits(_rates(settings))
@@ -299,14 +314,18 @@ def public_app(network: Network, ready: Readiness) -> Any:
             gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
         )
     )
-    return create_app(
-        users=network.users,
-        graph=network.graph,
-        choices=network.choices,
-        ingestion=network.ingestion,
-        reads=network.reads,
-        timelines=network.timelines,
-        drafts=network.drafts,
+    fragments = Fragments()
+    # After either: what is cut from the one's memory and the other's is right only once both are fresh.
+    network.reads.on_forgetting(fragments.clear)
+    network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
+    app = create_app(
+        users=traced_calls(network, network.users, Users),
+        graph=traced_calls(network, network.graph, Graph),
+        choices=traced_calls(network, network.choices, Choices),
+        ingestion=traced_calls(network, network.ingestion, TweetIngestion),
+        reads=traced_calls(network, network.reads, TweetReads),
+        timelines=traced_calls(network, network.timelines, Timelines),
+        drafts=traced_calls(network, network.drafts, Drafts),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
@@ -318,7 +337,11 @@ def public_app(network: Network, ready: Readiness) -> Any:
         ),
         admission=admission,
         limits=limits,
+        fragments=fragments,
+        access=AccessLog() if settings.access_log else None,
     )
+    app = traced_app(network, app)
+    return FromProxies(app, list(settings.trusted_proxies)) if settings.trusted_proxies else app
 
 
 def _rates(settings: Settings) -> Any:
@@ -336,50 +359,26 @@ def _rates(settings: Settings) -> Any:
     )
 
 
-def http_protocol(network: Network) -> Any:
-    """How the server speaks HTTP/1.1 with people and their clients."""
-    from rookery.gateways.rest.connection import Connection
-    from rookery.gateways.rest.connections import Connections, Limits
-
-    settings = network.settings
-    most = most_connections(settings.connections)
-    if most < settings.connections:
-        _log.warning(
-            "too few open files are allowed for the connections", connections=most, wanted=settings.connections
-        )
-    connections = Connections(
-        Limits(
-            connections=most,
-            per_address=settings.connections_per_address or max(1, most // 4),
-            trusted=settings.trusted_proxies,
-            head_seconds=settings.head_seconds,
-            body_seconds=settings.body_seconds,
-            answer_seconds=settings.answer_seconds,
-            idle_seconds=settings.idle_seconds,
-        )
-    )
-    network.metrics.watch(
-        lambda: (
-            gauge("rookery_connections", "Connections of clients", "state", connections.numbers()),
-            counter("rookery_connections_ended", "Connections that the server ended", "reason", connections.ended),
-        )
-    )
-    return partial(Connection, connections=connections)
-
-
-def operator_protocol() -> Any:
-    """How the server speaks HTTP/1.1 with operators, who have connections of their own."""
-    from rookery.gateways.rest.connection import Connection
-    from rookery.gateways.rest.connections import Connections, Limits
-
-    return partial(Connection, connections=Connections(Limits(connections=256, per_address=256)))
-
-
 def operator_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that operators talk to: metrics, health, checks of what is in memory."""
     network.metrics.watch(lambda: _figures(network))
 
+    behind: dict[str, float] = {}
+    parked: dict[str, int] = {}
+    network.metrics.watch(
+        lambda: (
+            gauge("rookery_event_lag_seconds", "Age of the oldest event a group has yet to handle", "group", behind),
+            gauge("rookery_events_parked", "Events that a group could not handle", "group", parked),
+        )
+    )
+
     async def metrics(_: Mapping[str, str]) -> Answer:
+        # These two ask the store; where it is away, the last figures stand beside those of what is in memory.
+        with suppress(Exception):
+            behind.update(await network.log.lag_seconds())
+            now_parked = await network.log.parked_numbers()
+            parked.clear()
+            parked.update(now_parked)
         return text_answer(network.metrics.text())
 
     async def live(_: Mapping[str, str]) -> Answer:
@@ -397,7 +396,18 @@ def operator_app(network: Network, ready: Readiness) -> Any:
         chosen = await network.timelines.sample(max(sample, 0), seed)
         return json_answer(200, await network.timelines.differences(chosen))
 
-    return operator_pages({"/metrics": metrics, "/livez": live, "/readyz": readiness, CHECK_TIMELINES: check_timelines})
+    async def events(_: Mapping[str, str]) -> Answer:
+        return json_answer(200, msgspec.to_builtins(await network.log.status()))
+
+    return operator_pages(
+        {
+            "/metrics": metrics,
+            "/livez": live,
+            "/readyz": readiness,
+            CHECK_TIMELINES: check_timelines,
+            EVENTS: events,
+        }
+    )
 
 
 def _figures(network: Network) -> Iterable[Metric]:
@@ -436,74 +446,6 @@ async def server_lock(settings: Settings) -> AsyncGenerator[None]:
         yield
     finally:
         lease.release()
-
-
-async def check(network: Network, *, sample: int, seed: int) -> list[str]:
-    """What is wrong with the data, in sentences; none where all is well.
-
-    The file itself, page by page; counts against rows, both directions of follows, and up to `sample` home timelines against the
-    truth: those that the running server has cached, or else those of people chosen at random.
-    """
-    if found := await asyncio.to_thread(network.database.verify):
-        return found  # what can't be read can't be compared
-    for store in (network.users_store, network.graph_store, network.tweet_store):
-        found += [str(difference) for difference in await store.check(100)]
-    asked = await asyncio.to_thread(_ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
-    if asked is not None:
-        return found + asked
-    await network.start()
-    return found + await network.timelines.differences(await network.users_store.sample(sample, seed))
-
-
-def _ask_server(folder: Path, path: str) -> Any:
-    """The answer, from JSON, of the server that runs on the folder; None where none does."""
-    try:
-        known = json.loads((folder / SERVER_FILE).read_text())
-        with urllib.request.urlopen(f"http://{known['metrics']}{path}", timeout=60) as answer:
-            return json.load(answer)
-    except (OSError, KeyError, ValueError):
-        return None
-
-
-# --- backups; what they need is loaded by their commands alone
-
-
-def open_objects(url: str) -> Objects:
-    """The place of objects that a URL names. Raises Invalid."""
-    from rookery.infra.objects import urls
-
-    return urls.open_objects(url)
-
-
-def open_snapshot(settings: Settings) -> Snapshot:
-    """The data folder's database as it is at this moment. Raises Unavailable."""
-    from rookery.infra.sql import sqlite_snapshot
-
-    return sqlite_snapshot.Snapshot(settings.data / DATABASE)
-
-
-def knows_schema(revision: str | None) -> bool:
-    """Whether a database of that revision can be opened by this version."""
-    return revision is None or revision in known_revisions(Path(migrations.__file__).parent)
-
-
-async def examine_copy(settings: Settings, manifest: Manifest, *, sample: int) -> list[str]:
-    """What is wrong with the data folder of `settings`, into which that backup was brought back and which nobody else uses.
-
-    SQLite's integrity check, the numbers of rows against the manifest, and what `check` looks at.
-    """
-    from rookery.infra.sql import sqlite_snapshot
-
-    facts, found = await asyncio.to_thread(sqlite_snapshot.examine, settings.data / DATABASE)
-    if found:
-        return [f"{DATABASE}: {line}" for line in found]
-    kept = {**manifest.rows, **{f"{name}'s numbers": last for name, last in manifest.sequences.items()}}
-    here = {**facts.rows, **{f"{name}'s numbers": last for name, last in facts.sequences.items()}}
-    if kept != here:
-        return [f"{name}: {here.get(name)}, not {kept[name]}" for name in kept if here.get(name) != kept[name]]
-    # As the backup's moment may be later than this machine's.
-    async with open_network(msgspec.structs.replace(settings, allow_clock_behind=True)) as network:
-        return await check(network, sample=sample, seed=0)
 
 
 def _users_policy(settings: Settings) -> UsersPolicy:
