@@ -30,6 +30,9 @@ class Watching:
     def user_changed(self, user: User) -> None:
         self.told.append(user)
 
+    def user_gone(self, user: User) -> None:
+        self.told.append(user)
+
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
         self.told.append((user_id, session_id, kept))
 

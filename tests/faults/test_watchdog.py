@@ -34,7 +34,13 @@ WAIT = 30
 
 PATIENCE = 0.3
 
-CONSUMERS = {"consumer graph", "consumer timelines", "consumer tweets.cache", "consumer users.memory"}
+CONSUMERS = {
+    "consumer graph",
+    "consumer moderation.lists",
+    "consumer timelines",
+    "consumer tweets.cache",
+    "consumer users.memory",
+}
 ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "scheduled", "upkeep"}
 
 

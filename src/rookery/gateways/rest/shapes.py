@@ -17,6 +17,7 @@ Cursor = Annotated[
 ]
 Visibility = Literal["public", "unlisted", "followers", "mentioned"]
 Role = Literal["person", "moderator", "admin"]
+State = Literal["active", "deactivated", "suspended", "limited", "erased", "pending"]
 
 
 # --- people ----------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ class User(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """An account as its owner sees it."""
+    """An account as its owner sees it. `email_pending` takes the place of `email` once it is known to be the owner's."""
 
     id: Id
     handle: str
@@ -67,8 +68,10 @@ class Account(Struct, frozen=True):
     role: Role
     created_at: Moment
     counts: UserCounts
-    state: Literal["active", "deactivated", "suspended", "limited", "erased"]
+    state: State
     email: str | None
+    email_verified: bool
+    email_pending: str | None
     date_of_birth: str | None
     country: str | None
     last_active: Moment | None
@@ -194,7 +197,9 @@ class ViewerMarks(Struct, frozen=True):
 
 
 class Tweet(Struct, frozen=True):
-    """A tweet. `quoted` is the tweet `quote_of` where the one who asks may see it; that one's own `quoted` is null."""
+    """A tweet. `quoted` is the tweet `quote_of` where the one who asks may see it; that one's own `quoted` is null. `label` is what
+    moderators say of it. `standing` tells its author that nobody else sees it: it is withheld, or held until a moderator has looked.
+    """
 
     id: Id
     type: Literal["text", "image", "video", "audio", "link"]
@@ -211,6 +216,8 @@ class Tweet(Struct, frozen=True):
     created_at: Moment
     edited_at: Moment | None
     imported: bool
+    label: str | None
+    standing: Literal["held", "withheld"] | None
     counts: TweetCounts
     viewer: ViewerMarks
 

@@ -72,6 +72,8 @@ def tweet_of(row: Row) -> TweetRecord:
         edited_at,
         deleted_at,
         external_id,
+        standing,
+        label,
         replies,
         retweets,
         quotes,
@@ -100,6 +102,9 @@ def tweet_of(row: Row) -> TweetRecord:
         deleted_at is not None,
         external_id is not None,
         NO_COUNTS if counts_version is None else TweetCounts(replies, retweets, quotes, favorites),
+        standing is not None,
+        standing == "held",
+        label,
     )
 
 

@@ -59,6 +59,8 @@ TWEETS_BY_ID = Statement(
         _t.edited_at,
         _t.deleted_at,
         _t.external_id,
+        _t.standing,
+        _t.label,
         _c.replies,
         _c.retweets,
         _c.quotes,
@@ -190,7 +192,8 @@ AUTHORS_BY_ID = Statement(select(_a.user_id, _a.tweets).where(one_of(_a.user_id,
 
 # --- posting and deleting
 
-_columns = [c.name for c in TWEETS.columns if c.name not in ("edited_at", "deleted_at", "version")]
+_LATER = ("edited_at", "deleted_at", "version", "standing", "held_for", "label")
+_columns = [c.name for c in TWEETS.columns if c.name not in _LATER]
 _new_tweet: dict[str, Any] = {name: bindparam(name) for name in _columns}
 _add_tweet = insert(TWEETS).values({**_new_tweet, "version": 1})
 ADD_TWEET = Statement(_add_tweet)
@@ -251,6 +254,25 @@ REVISIONS_OF = Statement(
     select(_v.at, *(_v[name] for name in _SAID)).where(_v.tweet_id == bindparam("tweet_id")).order_by(_v.number.desc())
 )
 DROP_REVISIONS = Statement(delete(REVISIONS).where(_v.tweet_id == bindparam("tweet_id")))
+
+# --- moderation
+
+HOLD = Statement(
+    update(TWEETS).where(_t.id == bindparam("tweet_id")).values(standing="held", held_for=bindparam("held_for"))
+)
+STAND = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"), _standing)
+    .values(
+        standing=bindparam("standing"),
+        label=bindparam("label"),
+        counted=bindparam("counted"),
+        version=_t.version + 1,
+    )
+)
+HELD_FOR = Statement(select(_t.id, _t.held_for).where(one_of(_t.id, "ids")))
+# As the index's condition says it, or it would not be used.
+HELD = _pages((_t.id,), _t.id, _t.standing == literal_column("'held'"), _standing)
 
 # --- retweets, favorites, bookmarks
 

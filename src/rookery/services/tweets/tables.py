@@ -41,6 +41,9 @@ TWEETS = Table(
     Column("external_id", Text),
     Column("imported_retweets", Integer),
     Column("imported_favorites", Integer),
+    Column("standing", Text),  # held or withheld: for its author alone; NULL where it is shown
+    Column("held_for", Text),  # the rule for which it was held
+    Column("label", Text),  # what moderators say of it
     sqlite_strict=True,
 )
 _STANDING = text("deleted_at IS NULL")
@@ -65,6 +68,10 @@ Index(
     sqlite_where=_EXTERNAL,
     postgresql_where=_EXTERNAL,
 )
+
+_HELD = text("standing = 'held' AND deleted_at IS NULL")
+# what waits for a moderator
+Index("tweets_tweets_held", TWEETS.c.id, sqlite_where=_HELD, postgresql_where=_HELD)
 
 # What tweets said before they were edited; goes when they are deleted.
 REVISIONS = Table(
