@@ -41,6 +41,12 @@ CALLS = """
     PATCH /v1/tweets/{id}, GET /v1/tweets/{id}/revisions
     POST /v1/drafts, GET /v1/drafts, GET /v1/drafts/{id}, PATCH /v1/drafts/{id}, DELETE /v1/drafts/{id}
     POST /v1/drafts/{id}/publish
+    POST /v1/reports, GET /v1/admin/reports, GET /v1/admin/reports/{id}, PUT /v1/admin/reports/{id}
+    GET /v1/admin/users/{id}, PUT /v1/admin/users/{id}/state
+    GET /v1/admin/registrations, PUT /v1/admin/registrations/{id}
+    GET /v1/admin/tweets/{id}, PUT /v1/admin/tweets/{id}/standing, PUT /v1/admin/tweets/{id}/label, GET /v1/admin/held
+    GET /v1/admin/blocklists/{list}, POST /v1/admin/blocklists/{list}, DELETE /v1/admin/blocklists/{list}/{id}
+    GET /v1/admin/audit
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

@@ -27,6 +27,7 @@ class Stored(NamedTuple):
     reply_to_user_id: int | None
     mentioned_ids: frozenset[int]
     deleted: bool
+    withheld: bool
 
 
 class Line(NamedTuple):
@@ -57,9 +58,10 @@ class Truth:
                 answered,
                 frozenset(msgspec.json.decode(mentions).values()) if mentions else frozenset(),
                 deleted is not None,
+                standing is not None,
             )
-            for id, author, visibility, answered, mentions, deleted in rows(
-                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at FROM tweets_tweets"
+            for id, author, visibility, answered, mentions, deleted, standing in rows(
+                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at, standing FROM tweets_tweets"
             )
         }
         self.retweets = rows("SELECT id, user_id, tweet_id FROM tweets_retweets")

@@ -204,7 +204,7 @@ class AdminCalls:
     # --- accounts
 
     async def look_at_user(self, call: Call) -> Answer:
-        return await self._user(await self._moderation.look_at_user(_actor(call), call.id()))
+        return await self._user(await self._moderation.look_at_user(_actor(call), call.id(), private=True))
 
     async def set_state(self, call: Call) -> Answer:
         given = call.body(shapes.StateChange)

@@ -233,8 +233,8 @@ class Moderation(Protocol):
         ...
 
     @rpc(idempotent=True, raises=(NotFound, Forbidden))
-    async def look_at_user(self, actor: Actor, user_id: int) -> UserFile:
-        """An account in any state. That an admin read its private part is noted."""
+    async def look_at_user(self, actor: Actor, user_id: int, *, private: bool = False) -> UserFile:
+        """An account in any state; `private` asks for its private part, too, which admins get. That they did is noted."""
         ...
 
     @rpc(idempotent=True, raises=(Invalid, NotFound, Conflict, Forbidden))

@@ -147,7 +147,7 @@ class Screening:
                 errors.append(_of(_DOMAIN, field))
         if (url := fields.get("avatar_url")) and self._domains.find([host_of(url)]):
             errors.append(_of(_DOMAIN, "avatar_url"))
-        if (email := fields.get("email")) and self._email_domains.find([host_of(email)]):
+        if (email := fields.get("email")) and self._email_domains.find([host_of(email.rpartition("@")[2])]):
             sentence = "addresses of this domain are not taken here"
             errors.append(FieldError("email", "blocked_email_domain", sentence))
         return errors

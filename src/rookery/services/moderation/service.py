@@ -103,7 +103,7 @@ class ModerationService:
             user_id = (await self._tweets.reportable(tweet_id, reporter_id)).author_id
         assert user_id is not None
         if user_id == reporter_id:
-            raise Invalid("nobody reports themselves", code="yourself")
+            raise Invalid("nobody reports themselves", code="own_account")
         if tweet_id is None:
             user = (await self._users.get([user_id])).get(user_id)
             viewer = await self._graph.viewer(reporter_id)
@@ -131,11 +131,11 @@ class ModerationService:
 
     # --- accounts
 
-    async def look_at_user(self, actor: Actor, user_id: int) -> UserFile:
+    async def look_at_user(self, actor: Actor, user_id: int, *, private: bool = False) -> UserFile:
         rank = await self._rank(actor)
         user = await self._user(user_id)
         counts = (await self._store.counts_of_users([user_id])).get(user_id, _NO_REPORTS)
-        if rank < RANKS[Role.ADMIN]:
+        if not private or rank < RANKS[Role.ADMIN]:
             return UserFile(user, counts, None)
         account = await self.noted(
             actor, Note(Act.READ_EMAIL, Target.USER, user_id), lambda: self._users.account(user_id)
@@ -152,7 +152,7 @@ class ModerationService:
             and state is not State.SUSPENDED
             and await self._rank(actor) < RANKS[Role.ADMIN]
         ):
-            raise Conflict("its owner deactivated this account", code="deactivated")
+            raise Conflict("its owner deactivated this account", code="owner_deactivated")
         if user.state is State.PENDING:
             raise Conflict("this account waits for approval", code="pending")
         if user.state is State.ERASED:
