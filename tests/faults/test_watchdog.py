@@ -86,7 +86,7 @@ async def running(
     folder: Path, *subscribe: Callable[[Network], object], **settings: Any
 ) -> AsyncGenerator[tuple[Network, Operator]]:
     """A whole network with all that a server does in the background, and neighbours of the test's own on its event log."""
-    made = Settings(data=folder, worker_stall_seconds=PATIENCE, **settings)
+    made = Settings(data=folder, worker_stall_seconds=PATIENCE, hold_suspects=False, **settings)
     async with open_network(made, clock=SystemClock()) as network:
         for neighbour in subscribe:
             neighbour(network)
