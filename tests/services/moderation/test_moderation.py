@@ -90,6 +90,32 @@ async def test_a_list_that_a_command_changes_is_followed_by_the_server(tmp_path:
         await server.ingestion.post(ann, NewTweet("foo"))
 
 
+async def test_what_a_command_withholds_and_labels_is_forgotten_by_the_server(tmp_path: Path, clock: ManualClock):
+    async with network_in(tmp_path, clock) as server:
+        ann, bob = await person(server, "ann"), await person(server, "bob")
+        above = await server.ingestion.post(ann, NewTweet("above"))
+        tweet = await server.ingestion.post(ann, NewTweet("bad", reply_to=above.id))
+        await server.ingestion.retweet(bob, tweet.id)
+
+        async def seen() -> tuple[list[str | None], int, int]:
+            """Labels of what a guest sees of the tweet; how often on a timeline; how many answers the one above has."""
+            await caught_up(server)
+            found = await server.reads.get([tweet.id], 0)
+            entries = (await server.reads.by_user(bob, 0, Page(10))).items
+            (first,) = await server.reads.get([above.id], 0)
+            return [one.record.label for one in found], len(entries), first.record.counts.replies
+
+        assert await seen() == ([None], 1, 1)
+        for change, shown in (
+            (StandingChange(label="spam"), (["spam"], 1, 1)),
+            (StandingChange(standing=Standing.WITHHELD), ([], 0, 0)),
+            (StandingChange(standing=Standing.SHOWN), (["spam"], 1, 1)),
+        ):
+            async with open_network(Settings(data=tmp_path), clock=clock) as command:
+                await command.moderation.stand(OPERATOR, tweet.id, change, "why")
+            assert await seen() == shown
+
+
 async def test_a_list_has_an_end(tmp_path: Path, clock: ManualClock):
     async with network_in(tmp_path, clock, blocklist_entries=3) as network:
         add = network.moderation.add_entries

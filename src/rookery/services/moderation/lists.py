@@ -4,6 +4,7 @@ Words are compared whole, in the form NFKC and case folding give them, less what
 row. In scripts that put no spaces between words, an entry is found wherever it stands. A domain stands for all that lies below it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 from unicodedata import normalize
@@ -17,6 +18,7 @@ LONGEST: Final = 253
 """Characters of an entry: those of the longest domain (RFC 1035, 2.3.4)."""
 
 _WORDS: Final = regex.compile(r"\w+")
+_ASCII_WORDS: Final = re.compile(r"\w+", re.ASCII)
 _UNSPACED: Final = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 _UNSEEN: Final = dict.fromkeys([0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF])
 _DOMAIN: Final = regex.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -85,8 +87,10 @@ class Words:
         text = folded(text)
         found: ListAction | None = None
         if self._first:
-            words: list[str] = _WORDS.findall(text)
-            for at, word in enumerate(words):
+            words: list[str] = (_ASCII_WORDS if text.isascii() else _WORDS).findall(text)
+            # What nearly every text is done with.
+            clean = self._first.keys().isdisjoint(words)
+            for at, word in enumerate(() if clean else words):
                 for parts, action in self._first.get(word, ()):
                     if tuple(words[at : at + len(parts)]) == parts:
                         if action is ListAction.REFUSE:

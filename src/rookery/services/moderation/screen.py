@@ -5,7 +5,6 @@ An ordinary post costs some microseconds and asks nobody.
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -47,18 +46,23 @@ class Often:
         self._step = window / limit if limit else 0.0
         self._window = window
         self._capacity = capacity
-        self._until: OrderedDict[int | bytes, float] = OrderedDict()
+        self._until: OrderedDict[int, float] = OrderedDict()
 
-    def __call__(self, key: int | bytes, now: Millis) -> bool:
+    def __call__(self, key: int, now: Millis) -> bool:
         """Count it; whether it was too often."""
         if not self._step:
             return False
-        # A clock that was set back must not count for longer than the window.
-        until = min(max(self._until.get(key, now), now), now + 2 * self._window) + self._step
-        self._until[key] = until
-        self._until.move_to_end(key)
-        if len(self._until) > self._capacity:
-            self._until.popitem(last=False)
+        kept, most = self._until, now + 2 * self._window
+        until = kept.pop(key, now)
+        if until < now:
+            until = now
+        elif until > most:
+            # Nor must a clock that was set back count for longer.
+            until = most
+        until += self._step
+        kept[key] = until
+        if len(kept) > self._capacity:
+            kept.popitem(last=False)
         # Half a step forgives rounding: the limit is a whole number of steps.
         return until > now + self._window + self._step / 2
 
@@ -128,7 +132,7 @@ class Screening:
         now = self._clock.now()
         # All are counted, whichever tells.
         often = self._posts(author.id, now)
-        same = policy.duplicates > 0 and self._same(_digest(author.id, content), now)
+        same = policy.duplicates > 0 and self._same(hash((author.id, _plain(content))), now)
         young = now - author.created_at < policy.new_account
         linked = young and (found.urls or media_url is not None) and self._links(author.id, now)
         return "rate" if often else "duplicate" if same else "links" if linked else None
@@ -161,7 +165,6 @@ def _refused(error: FieldError) -> Invalid:
     return Invalid(error.message, field=error.field, code=error.code)
 
 
-def _digest(author_id: int, content: str) -> bytes:
-    """What a tweet says, and who says it: without regard to case, spaces and what cannot be seen."""
-    text = "".join(folded(content).split())
-    return blake2b(f"{author_id} {text}".encode("utf-8", "surrogatepass"), digest_size=12).digest()
+def _plain(content: str) -> str:
+    """What a tweet says, without regard to case, spaces and what cannot be seen."""
+    return "".join(folded(content).split())

@@ -252,7 +252,8 @@ class UsersStore:
             new = replace(old, user=replace(old.user, **public), **private)
             if new == old:
                 return old
-            wanted = new.email_pending or new.email
+            # What stays as it is needs no room: a pending address may be somebody else's by now.
+            wanted = (new.email_pending or new.email) if private.keys() & {"email", "email_pending"} else None
             _check_free(tx, user_id, new.user.handle.lower(), wanted.lower() if wanted is not None else None)
             new = replace(new, user=self._put(tx, new.user))
             if private:
