@@ -206,6 +206,14 @@ async def test_a_deleted_tweet_is_nothing_to_moderate(ann: Person, mod: Person):
     assert (await mod.put(f"{path}/standing", json={"standing": "withheld", "reason": "x"})).status_code == 404
 
 
+async def test_that_a_moderator_read_what_is_not_for_everybody_is_noted(ann: Person, mod: Person):
+    shown, hidden = await post(ann, "for all"), await post(ann, "for nobody", visibility="mentioned")
+    for tweet in (shown, hidden):
+        assert (await mod.get(f"/v1/admin/tweets/{tweet['id']}")).json()["tweet"]["content"] == tweet["content"]
+    lines = (await mod.get("/v1/admin/audit")).json()["items"]
+    assert [(one["act"], one["target_id"]) for one in lines] == [("read_tweet", hidden["id"])]
+
+
 # --- reports
 
 

@@ -59,6 +59,8 @@ class Act(StrEnum):
     INVITE = "invite"
     VERIFY_EMAIL = "verify_email"
     READ_EMAIL = "read_email"
+    READ_TWEET = "read_tweet"
+    """One that is not for everybody."""
     WITHHOLD = "withhold"
     SHOW = "show"
     LABEL = "label"
@@ -256,7 +258,7 @@ class Moderation(Protocol):
 
     @rpc(idempotent=True, raises=(NotFound, Forbidden))
     async def look_at_tweet(self, actor: Actor, tweet_id: int) -> TweetFile:
-        """A tweet, whomever it is for."""
+        """A tweet, whomever it is for. That somebody looked at one that is not for everybody is noted."""
         ...
 
     @rpc(idempotent=True, raises=(Forbidden,))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound, RookeryError
 from rookery.kernel.pages import Page, Slice, slice_of
-from rookery.kernel.visibility import State, Viewer, account_visible
+from rookery.kernel.visibility import State, Viewer, account_visible, public
 from rookery.services.graph.contract import Graph
 from rookery.services.moderation.contract import (
     RANKS,
@@ -188,7 +188,11 @@ class ModerationService:
 
     async def look_at_tweet(self, actor: Actor, tweet_id: int) -> TweetFile:
         await self._rank(actor)
-        return (await self._files([await self._tweet(tweet_id)]))[0]
+        found = await self._tweet(tweet_id)
+        if public(found.record.visibility, found.author):
+            return (await self._files([found]))[0]
+        note = Note(Act.READ_TWEET, Target.TWEET, tweet_id)
+        return (await self.noted(actor, note, lambda: self._files([found])))[0]
 
     async def held(self, actor: Actor, page: Page) -> Slice[TweetFile]:
         await self._rank(actor)

@@ -46,9 +46,9 @@ class ModerationStore:
         self._ids = ids
 
     async def newest_id(self) -> int:
-        """The largest id that a line of the audit log has; 0 if there is none."""
-        row = await self._database.one(t.NEWEST)
-        return 0 if row is None else row[0] or 0
+        """The largest id that a line of the audit log, a report or an entry has; 0 if there is none."""
+        rows = [await self._database.one(statement) for statement in t.NEWEST]
+        return max((row[0] or 0 for row in rows if row is not None), default=0)
 
     # --- the audit log
 

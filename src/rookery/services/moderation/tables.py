@@ -118,7 +118,7 @@ ACTS_ON_USER = Statement(
     .order_by(_a.id.desc())
     .limit(bindparam("limit"))
 )
-NEWEST = Statement(select(func.max(_a.id)))
+NEWEST = tuple(Statement(select(func.max(id))) for id in (_a.id, _r.id, _b.id))
 
 _reports = select(*REPORTS.columns)
 REPORT = Statement(_reports.where(_r.id == bindparam("id")))
