@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -132,6 +133,7 @@ async def test_the_root_leads_to_the_reference(guest: Person):
         assert (await guest.get(target)).status_code == 200
 
 
+@pytest.mark.timeout(600)
 async def test_the_server_does_what_its_document_says(server: Server, guest: Person):
     """Schemathesis sends what the document allows and what it forbids, and compares the answers with it."""
     load_all_checks()
