@@ -125,7 +125,7 @@ class Data:
 
     def settings(self, folder: Path) -> Settings:
         """For a network on `folder`, with the fame that benchmarks use."""
-        return Settings(data=folder, famous_followers=self.fame_threshold)
+        return Settings(data=folder, famous_followers=self.fame_threshold, hold_suspects=False)
 
     # --- folders
 

@@ -18,7 +18,8 @@ from rookery.wiring import SERVER_FILE, Network, open_network
 
 @asynccontextmanager
 async def network_in(folder: Path, clock: Clock, **settings: Any) -> AsyncGenerator[Network]:
-    """All services on the real embedded engines, with their consumers running."""
+    """All services on the real embedded engines, with their consumers running; tests post what looks like spam."""
+    settings = {"hold_suspects": False, **settings}
     async with open_network(Settings(data=folder, **settings), consumers=True, clock=clock) as network:
         yield network
 
@@ -55,7 +56,13 @@ class Server:
         known.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [sys.executable, *self._program, "serve", "--data", str(self._folder), "--port", "0"],
-            env={**os.environ, "ROOKERY_METRICS_PORT": "0", "ROOKERY_RATE_LIMITS": "off", **self._settings},
+            env={
+                **os.environ,
+                "ROOKERY_METRICS_PORT": "0",
+                "ROOKERY_RATE_LIMITS": "off",
+                "ROOKERY_HOLD_SUSPECTS": "off",
+                **self._settings,
+            },
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

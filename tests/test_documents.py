@@ -47,6 +47,8 @@ def shown(default: Any) -> str:
         return "`on`" if default else "`off`"
     if default in ((), ""):
         return "–"
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

@@ -90,6 +90,8 @@ def test_the_folder_comes_from_the_caller_or_else_the_environment_or_else_the_de
         ("allow_clock_behind", "1", True),
         ("cors_origins", "https://a.example, https://b.example,", ("https://a.example", "https://b.example")),
         ("cors_origins", "", ()),
+        ("tweet_labels", "satire, opinion", ("satire", "opinion")),
+        ("registration", "approval", "approval"),
         ("cors_origins", "*", ("*",)),
         ("famous_followers", "0", 0),
         ("famous_followers", "50", 50),

@@ -11,6 +11,7 @@ from rookery.commands.accounts import users
 from rookery.commands.common import Json
 from rookery.commands.events import events
 from rookery.commands.imports import imports
+from rookery.commands.moderation import blocklists, list_audit, moderate_users
 from rookery.terminal import answer, fail_by
 
 app = typer.Typer(
@@ -26,8 +27,11 @@ app.command()(servers.demo)
 app.add_typer(imports, name="import")
 app.command()(backups.backup)
 app.command()(backups.restore)
+moderate_users(users)
 app.add_typer(users, name="user")
 app.add_typer(events, name="events")
+app.add_typer(blocklists, name="blocklist")
+app.command("audit")(list_audit)
 app.add_typer(upkeep.rebuilds, name="rebuild")
 app.command()(upkeep.check)
 

@@ -85,7 +85,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Minutes within which a tweet can be edited; afterwards fewer people may be let see it. 0: never."""
 
     registration: str = "open"
-    """Who may open an account: open (everybody), invitation (whoever has a code), closed (nobody)."""
+    """Who may open an account: open (everybody), approval (everybody, once a moderator approves), invitation (whoever has a code),
+    closed (nobody).
+    """
     session_days: float = 90.0
     """Days after which a token expires."""
     grace_days: float = 30.0
@@ -108,6 +110,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Failed log-ins of one account within 15 minutes."""
     login_attempts_address: int = 50
     """Failed log-ins from one network address within 15 minutes."""
+
+    hold_suspects: bool = True
+    """Whether tweets that look like spam are held until a moderator has looked at them."""
+    hold_posts: int = 100
+    """Tweets of one account in hold_posts_minutes; further ones are held. 0 is no limit, here and below."""
+    hold_posts_minutes: float = 10.0
+    """Minutes in which they are counted."""
+    hold_duplicates: int = 5
+    """Tweets of one account that say the same in hold_duplicates_minutes; further ones are held."""
+    hold_duplicates_minutes: float = 60.0
+    """Minutes in which they are counted."""
+    hold_new_hours: float = 24.0
+    """Hours for which an account is new."""
+    hold_new_links: int = 10
+    """Tweets with links by an account while it is new; further ones are held."""
+    blocklist_entries: int = 10_000
+    """Entries that each block list may have."""
+    tweet_labels: tuple[str, ...] = ("misleading", "sensitive", "spam")
+    """What moderators may label tweets with."""
+    reports_per_day: int = 100
+    """Reports by one account within 24 hours; 0 is no limit."""
 
     hot_tweets_min: int = 100_000
     """Tweets that the cache of the hottest may hold whatever the day's number; beyond it, 20% of the last day's tweets."""
@@ -164,7 +187,7 @@ def _environment() -> dict[str, Any]:
         text = os.environ.get(_PREFIX + field.name.upper())
         if text is None:
             continue
-        if field.name in ("cors_origins", "trusted_proxies"):
+        if field.name in ("cors_origins", "trusted_proxies", "tweet_labels"):
             found[field.name] = [part.strip() for part in text.split(",") if part.strip()]
         elif field.type is bool:
             found[field.name] = {"on": "true", "off": "false", "yes": "true", "no": "false"}.get(text.lower(), text)
@@ -222,12 +245,15 @@ def _checked(made: Settings) -> Settings:
     for name in ("port", "metrics_port"):
         if getattr(made, name) > 65_535:
             raise BadSetting(f"{name} is at most 65535, not {getattr(made, name)}")
-    if made.registration not in ("open", "invitation", "closed"):
-        raise BadSetting(f"registration is open, invitation or closed, not {made.registration!r}")
     if made.traces_ratio > 1:
         raise BadSetting(f"traces_ratio is at most 1, not {made.traces_ratio}")
     if made.traces:
         _check_receiver(made.traces)
+    if made.registration not in ("open", "approval", "invitation", "closed"):
+        raise BadSetting(f"registration is open, approval, invitation or closed, not {made.registration!r}")
+    for label in made.tweet_labels:
+        if not (0 < len(label) <= 50 and label.isprintable()):
+            raise BadSetting(f"tweet_labels are words of 1 to 50 characters, not {label!r}")
     if made.log_format not in ("console", "json"):
         raise BadSetting(f"log_format is console or json, not {made.log_format!r}")
     if made.log_level not in ("debug", "info", "warning", "error"):

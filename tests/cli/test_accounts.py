@@ -83,6 +83,48 @@ def test_an_invitation_made_beside_a_server_opens_one_account_there(rookery):
         assert httpx.post(f"{server.url}/v1/users", json=other).json()["code"] == "invalid_invitation"
 
 
+def test_an_operator_moderates_beside_a_server(rookery):
+    with Server(rookery.data, registration="approval") as server:
+        for handle in ("ann", "bob"):
+            new = {"handle": handle, "email": f"{handle}@example.org", "password": "long secret"}
+            token = httpx.post(f"{server.url}/v1/users", json=new).json()["token"]
+        mine = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{server.url}/v1/users/me", headers=mine).json()["code"] == "approval_pending"
+        assert [one["handle"] for one in rookery.ok("user", "pending", "--json").json] == ["bob", "ann"]
+        assert rookery.ok("user", "refuse", "ann").out == "@ann was removed\n"
+        assert rookery.ok("user", "approve", "bob").out == "@bob may log in\n"
+        assert until(lambda: httpx.get(f"{server.url}/v1/users/me", headers=mine).status_code == 200)
+
+        def posted(text: str) -> int:
+            return httpx.post(f"{server.url}/v1/tweets", headers=mine, json={"content": text}).status_code
+
+        words = rookery.data / "words.txt"
+        words.write_text("# not here\nfoo\nbar baz  # nor here\n\n")
+        assert rookery.ok("blocklist", "add", "words", "--file", words).out == "2 of 2 entries are new\n"
+        assert until(lambda: posted("bar baz") == 422)
+        assert rookery.ok("blocklist", "show", "words").out == "bar baz\nfoo\n"
+        rookery.ok("blocklist", "remove", "words", "bar baz")
+        assert until(lambda: posted("bar baz") == 201)
+        rookery.ok("user", "verify", "bob")
+        assert httpx.get(f"{server.url}/v1/users/me", headers=mine).json()["email_verified"] is True
+        rookery.ok("user", "limit", "bob", "--reason", "too loud")
+        assert rookery.ok("user", "suspend", "bob@example.org", "--reason", "spam").out == "@bob is suspended\n"
+        assert until(lambda: httpx.get(f"{server.url}/v1/users/me", headers=mine).status_code == 401)
+        log_in = {"login": "bob", "password": "long secret"}
+        assert httpx.post(f"{server.url}/v1/sessions", json=log_in).json()["code"] == "suspended"
+        assert rookery.ok("user", "restore", "bob", "--reason", "sorry").out == "@bob is active\n"
+        assert httpx.post(f"{server.url}/v1/sessions", json=log_in).status_code == 201
+        lines = rookery.ok("audit", "--json").json
+        assert [(one["act"], one["reason"]) for one in lines] == [
+            ("restore", "sorry"), ("suspend", "spam"), ("limit", "too loud"), ("verify_email", ""),
+            ("list_remove", ""), ("list_add", ""), ("approve", ""), ("refuse", ""),
+        ]  # fmt: skip
+        assert {(one["via"], one["actor_id"], one["outcome"]) for one in lines} == {("command", "0", "done")}
+        last = rookery.ok("audit", "--last", "1").out
+        assert "operator: restore user" in last
+        assert last.endswith("(suspended → active): sorry\n")
+
+
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
@@ -91,6 +133,12 @@ def test_an_invitation_made_beside_a_server_opens_one_account_there(rookery):
         (["user", "token", "ann", "--scope", "everything"], "scopes are some of"),
         (["user", "create", "ann", "--email", "x@example.org", "--password", "long secret"], "taken"),
         (["user", "create", "b", "--email", "no address", "--password", "short"], "email"),
+        (["user", "suspend", "nobody", "--reason", "x"], "there is no account nobody"),
+        (["user", "approve", "ann"], "does not wait for approval"),
+        (["user", "suspend", "ann", "--reason", " "], "reason is needed"),
+        (["blocklist", "add", "words"], "entries are 1 to 1000"),
+        (["blocklist", "add", "words", "--file", "/nowhere"], "/nowhere can't be read"),
+        (["blocklist", "remove", "words", "nothing"], "there is no such entry"),
         (["import", "graph", "/nowhere"], "/nowhere can't be read: No such file or directory"),
         (["import", "graph", "-", "--encoding", "utf-99"], "there is no encoding utf-99"),
         (["import", "tweets", "-", "--timezone", "Mars"], "there is no time zone Mars"),

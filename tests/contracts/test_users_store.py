@@ -10,6 +10,7 @@ from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Conflict, Forbidden, Unauthorized
 from rookery.kernel.ids import IdGenerator
+from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State
 from rookery.services.users.contract import Identity, Role, Session, User
 from rookery.services.users.store import NewAccount, NewSession, UsersStore
@@ -28,6 +29,9 @@ class Watching:
         self.told: list[object] = []
 
     def user_changed(self, user: User) -> None:
+        self.told.append(user)
+
+    def user_gone(self, user: User) -> None:
         self.told.append(user)
 
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
@@ -164,3 +168,41 @@ async def test_a_check_finds_rows_that_have_no_account_and_keys_that_are_wrong(
         "the email address of user 7 is not what it is found by",
     ]
     assert len(await store.check(2)) == 2
+
+
+async def test_an_address_that_waits_is_not_kept_for_its_account(store: UsersStore) -> None:
+    await store.add_account(ACCOUNT, SESSION)
+    assert (await store.verify_email(7, T0 + 1)).email_verified_at == T0 + 1
+    assert (await store.edit(7, {"email": "new@example.com"})).email_pending == "new@example.com"
+    other = NewAccount(replace(USER, id=9, handle="Bob"), "new@example.com", "hash", None, None)
+    session = NewSession(replace(SESSION.session, id=10, user_id=9), b"\x02" * 32)
+    await store.add_account(other, session)
+    # Nothing else of the account is held up by it.
+    edited = await store.edit(7, {"name": "Anna"})
+    assert (edited.user.name, edited.email) == ("Anna", "Ann@example.com")
+    with pytest.raises(Conflict):
+        await store.verify_email(7, T0 + 2)
+    with pytest.raises(Conflict):
+        await store.edit(7, {"email": "NEW@example.com"})
+    assert (await store.edit(7, {"email_pending": None})).email_pending is None
+
+
+async def test_only_what_waits_for_approval_is_removed_and_its_handle_is_free_again(store: UsersStore) -> None:
+    waiting = replace(USER, state=State.PENDING)
+    await store.add_account(replace(ACCOUNT, user=waiting), SESSION)
+    with pytest.raises(Forbidden, match="approval"):
+        await store.identity(SESSION.token_hash)
+    assert await store.pending(Page(10)) == [waiting]
+    watching = Watching()
+    store.watch(watching)
+    assert await store.drop_pending(7) == waiting
+    assert watching.told[-1] == replace(waiting, state=State.ERASED, version=2)
+    assert (await store.users([7]), await store.pending(Page(10)), await store.identity(SESSION.token_hash)) == (
+        {},
+        [],
+        None,
+    )
+    assert await store.check(10) == []
+    await store.add_account(ACCOUNT, SESSION)
+    with pytest.raises(Conflict):
+        await store.drop_pending(7)

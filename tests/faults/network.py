@@ -144,7 +144,8 @@ class Network:
 
     async def command(self, *args: object, order: str | None = None, stdin: str = "") -> tuple[int, str]:
         """Run a command to its end, or to its kill; the exit code (-9) and the output."""
-        program, environment = _ROOKERY, {**os.environ, "ROOKERY_METRICS_PORT": "0", "ROOKERY_RATE_LIMITS": "off"}
+        off = dict.fromkeys(("ROOKERY_RATE_LIMITS", "ROOKERY_HOLD_SUSPECTS"), "off")
+        program, environment = _ROOKERY, {**os.environ, "ROOKERY_METRICS_PORT": "0", **off}
         if order is not None:
             path = self._work / "command"
             path.write_text(order)

@@ -34,7 +34,13 @@ WAIT = 30
 
 PATIENCE = 0.3
 
-CONSUMERS = {"consumer graph", "consumer timelines", "consumer tweets.cache", "consumer users.memory"}
+CONSUMERS = {
+    "consumer graph",
+    "consumer moderation.lists",
+    "consumer timelines",
+    "consumer tweets.cache",
+    "consumer users.memory",
+}
 ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "scheduled", "upkeep"}
 
 
@@ -80,7 +86,7 @@ async def running(
     folder: Path, *subscribe: Callable[[Network], object], **settings: Any
 ) -> AsyncGenerator[tuple[Network, Operator]]:
     """A whole network with all that a server does in the background, and neighbours of the test's own on its event log."""
-    made = Settings(data=folder, worker_stall_seconds=PATIENCE, **settings)
+    made = Settings(data=folder, worker_stall_seconds=PATIENCE, hold_suspects=False, **settings)
     async with open_network(made, clock=SystemClock()) as network:
         for neighbour in subscribe:
             neighbour(network)

@@ -263,6 +263,13 @@ BODIES_OF = {
         '{"email":0}',
     ],
     "/v1/users/me/password": ['{"old":0,"new":1}'],
+    "/v1/reports": ['{"user_id":0,"reason":"spam","comment":1}', '{"tweet_id":0,"reason":1}'],
+    "/v1/admin/users/{m}/state": ['{"state":"limited","reason":0}', '{"state":0,"reason":1}'],
+    "/v1/admin/tweets/{m}/standing": ['{"standing":"withheld","reason":0}', '{"standing":"shown","reason":0}'],
+    "/v1/admin/tweets/{m}/label": ['{"label":"spam","reason":0}', '{"label":0,"reason":1}'],
+    "/v1/admin/reports/{m}": ['{"state":"resolved","note":0}'],
+    "/v1/admin/registrations/{m}": ['{"approved":true,"reason":0}'],
+    "/v1/admin/blocklists/words": ['{"entries":["lottery"],"action":"hold","reason":0}'],
     "/v1/sessions": ['{"login":0,"password":1}', '{"login":0,"password":1,"app":2}'],
 }
 

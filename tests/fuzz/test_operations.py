@@ -28,7 +28,16 @@ from tests.fuzz.cases import OPERATIONS, cases, share, told
 from tests.fuzz.wire import Got
 from tests.fuzz.world import World, served
 
-TAGS = {"accounts": 11, "people": 14, "tweets": 25, "choices": 10, "timelines": 3, "drafts": 6}
+TAGS = {
+    "accounts": 11,
+    "people": 14,
+    "tweets": 25,
+    "choices": 10,
+    "timelines": 3,
+    "drafts": 6,
+    "reports": 1,
+    "admin": 15,
+}
 """The tags of the document, with how many calls each has."""
 
 # Each of these uses up the token that it is called with.
@@ -153,6 +162,8 @@ def make_real(case: Any, world: World, extreme: int, pick: int, session_id: int 
         known = world.draft_ids
     if "/filters/{id}" in path:
         known = world.filter_ids
+    if "/admin/" in path:
+        known = world.moderated_ids(path)
     if "/sessions/{id}" in path and session_id is not None:
         known = [session_id]
 
@@ -174,6 +185,11 @@ def make_real(case: Any, world: World, extreme: int, pick: int, session_id: int 
             query[name] = id(world.tweet_ids, pick)
     body = case.body
     if isinstance(body, dict):
+        for name, of in (("user_id", world.user_ids), ("tweet_id", world.tweet_ids)):
+            if body.get(name) is not None:
+                body[name] = id(of, len(name))
+        if path == "/v1/reports" and pick % 4:
+            body.pop(("user_id", "tweet_id")[pick % 2], None)
         for name in ("reply_to", "quote_of"):
             if body.get(name) is not None:
                 body[name] = id(world.tweet_ids, len(name))

@@ -49,6 +49,7 @@ def request(
             t=world.tweet_ids[pick % len(world.tweet_ids)],
             d=world.draft_ids[pick % len(world.draft_ids)],
             f=world.filter_ids[pick % len(world.filter_ids)],
+            m=world.moderated_ids(path)[pick % len(world.moderated_ids(path))],
             tag="world",
         )
         + tail
@@ -86,7 +87,8 @@ def calls(world: World) -> list[tuple[str, str]]:
         one_of = (
             "{t}" if "/tweets/{" in path else "{d}" if "/drafts/{" in path else "{f}" if "/filters/{" in path else "{u}"
         )
-        here = path.replace("{user_id}", "{u}").replace("{id}", one_of)
+        one_of = "{m}" if "/admin/" in path else one_of
+        here = path.replace("{user_id}", "{u}").replace("{id}", one_of).replace("{list}", "words")
         for method, one in methods.items():
             found += [(method.upper(), here)] * (8 if "requestBody" in one else 1)
     return found

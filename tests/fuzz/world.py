@@ -12,9 +12,11 @@ import msgspec
 
 from rookery.gateways.rest.shapes import Problem
 from rookery.kernel.clock import DAY, ManualClock, SystemClock
+from rookery.kernel.pages import Page
 from rookery.kernel.visibility import Visibility
+from rookery.services.moderation.contract import OPERATOR, ListAction, ListName, Reason, ReportState
 from rookery.services.tweets.contract import NewTweet
-from rookery.services.users.contract import Client, NewPerson, ProfileChange, State
+from rookery.services.users.contract import Client, NewPerson, ProfileChange, Role, State
 from rookery.settings import Settings
 from rookery.wiring import SERVER_FILE, Network, check, open_network
 from tests.fuzz.wire import Got
@@ -38,6 +40,8 @@ class World:
         self.tweet_ids: list[int] = []
         self.draft_ids: list[int] = []
         self.filter_ids: list[int] = []
+        self.moderated: dict[str, list[int]] = {}
+        """What moderators act on, by the name of the list that it stands in: nobody else needs it."""
         self.leavers: list[tuple[str, int]] = []
         """Tokens and sessions that may be used up."""
         self.statuses: Counter[int] = Counter()
@@ -47,7 +51,11 @@ class World:
     @property
     def roles(self) -> list[str]:
         """Who asks; those who may do something more often than those who may not."""
-        return [*sorted(self.tokens), *("ann", "bob", "cat", "dan") * 3]
+        return [*sorted(self.tokens), *("ann", "bob", "cat", "dan", "mod", "boss") * 3]
+
+    def moderated_ids(self, path: str) -> list[int]:
+        """What a moderators' call with this path, a template or not, may name."""
+        return self.moderated.get(path.split("/")[3] if "/admin/" in path else "", self.user_ids)
 
     def leaver(self, number: int) -> tuple[str, int]:
         """Somebody's token and session that nobody else needs; they come round again when all were used."""
@@ -115,6 +123,7 @@ async def _fill(folder: Path, world: World, leavers: int) -> None:
     async with network_in(folder, now) as network:
         await _people(network, world)
         await _tweets(network, world)
+        await _moderation(network, world)
         handles = [f"leaver{number}" for number in range(leavers)]
         ids = await network.users.import_people([NewPerson(handle) for handle in handles])
         made = await asyncio.gather(
@@ -162,6 +171,28 @@ async def _tweets(network: Network, world: World) -> None:
     world.draft_ids = [draft.id for draft in drafts]
     filters = [await network.choices.add_filter(who, f"word {n}", None) for n in range(20) for who in (ann, bob, cat)]
     world.filter_ids = [one.id for one in filters]
+
+
+async def _moderation(network: Network, world: World) -> None:
+    users, moderation = network.users, network.moderation
+    ids = await users.import_people([NewPerson(handle) for handle in ("mod", "boss", "spam1", "spam2", "spam3")])
+    for handle, role in (("mod", Role.MODERATOR), ("boss", Role.ADMIN)):
+        await users.set_role(ids[handle], role)
+        world.tokens[handle] = (await users.issue(ids[handle], ("read", "write", "admin"), Client("tests"))).token
+    await moderation.add_entries(OPERATOR, ListName.WORDS, ["casino"], ListAction.HOLD, "")
+    spammers = [ids[handle] for handle in ("spam1", "spam2", "spam3")]
+    tweets = [(await network.ingestion.post(who, NewTweet(text))).id for who in spammers for text in ("a casino", "b")]
+    for tweet in tweets[1::2]:
+        await moderation.report(world.user_ids[0], user_id=None, tweet_id=tweet, reason=Reason.SPAM, comment="spam")
+    reports = (await moderation.reports(OPERATOR, ReportState.OPEN, Page(100))).items
+    entries = (await moderation.list_entries(OPERATOR, ListName.WORDS, Page(100))).items
+    world.moderated = {
+        "users": spammers,
+        "registrations": spammers,
+        "tweets": tweets,
+        "reports": [report.id for report in reports],
+        "blocklists": [entry.id for entry in entries],
+    }
 
 
 async def _sound(folder: Path) -> None:

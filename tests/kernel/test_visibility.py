@@ -42,6 +42,7 @@ class Tweet:
     root: int = ROOT
     content: str = "a cat sat"
     hidden: bool = False
+    withheld: bool = False
 
 
 def me(*, following=(), blocking=(), blocked_by=(), muting=(), conversations=(), words=()) -> Viewer:
@@ -76,6 +77,12 @@ def test_what_is_public_is_seen_by_all(viewer, seen):
 @pytest.mark.parametrize("viewer", [GUEST, STRANGER, FOLLOWER, MYSELF])
 def test_what_is_deleted_is_seen_by_nobody(viewer):
     assert places(viewer, Tweet(deleted=True), Account(AUTHOR)) == NOWHERE
+
+
+@pytest.mark.parametrize(("viewer", "seen"), [(GUEST, NOWHERE), (FOLLOWER, NOWHERE), (MYSELF, EVERYWHERE)])
+def test_what_is_withheld_is_seen_by_its_author_alone(viewer, seen):
+    for retweeter in (None, Account(RETWEETER)):
+        assert places(viewer, Tweet(withheld=True), Account(AUTHOR), retweeter) == seen
 
 
 @pytest.mark.parametrize(
@@ -277,7 +284,7 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
     unasked, searching = place in (H, P, S), place in (T, P, S)
     for person in people:
         mine = person.id == me
-        if person.state in (State.DEACTIVATED, State.SUSPENDED, State.ERASED):
+        if person.state in (State.PENDING, State.DEACTIVATED, State.SUSPENDED, State.ERASED):
             found.append("inactive")
         if not mine and person.id in {*viewer.blocking, *viewer.blocked_by}:
             found.append("blocked")
@@ -287,6 +294,8 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
             found.append("limited")
     if tweet.deleted:
         found.append("deleted")
+    if tweet.withheld and author.id != me:
+        found.append("withheld")
     if retweeter is not None and retweeter.protected and retweeter.id not in {me, *follows}:
         found.append("a protected account's retweet")
     if author.id != me:
@@ -324,6 +333,7 @@ accounts = st.builds(Account, people, states, st.booleans())
 tweets = st.builds(
     Tweet,
     deleted=rarely,
+    withheld=rarely,
     visibility=st.sampled_from(Visibility),
     mentioned_ids=st.sets(people).map(tuple),
     reply_to_user_id=st.none() | people,

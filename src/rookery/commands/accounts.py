@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rookery.commands.common import Data, Json, find, public, settings_of, time_text, with_network
+from rookery.commands.common import Data, Json, find, noted, public, settings_of, time_text, with_network
 from rookery.kernel.clock import DAY
 from rookery.terminal import answer, ask_secret, say
 
@@ -39,6 +39,7 @@ def create_user(
     as_json: Json = False,
 ) -> None:
     """Make an account that logs in."""
+    from rookery.services.moderation.contract import Act, Note, Target
     from rookery.services.users.contract import Client, Registration, Role
 
     secret = password if password is not None else ask_secret("Password")
@@ -50,9 +51,11 @@ def create_user(
             by_operator=True,
         )
         await network.users.revoke(made.account.user.id, made.session.id)
-        if role is RoleName.PERSON:
-            return made.account.user
-        return await network.users.set_role(made.account.user.id, Role(role))
+        return await noted(
+            network,
+            Note(Act.CREATE, Target.USER, made.account.user.id, after=role.value),
+            lambda: network.users.set_role(made.account.user.id, Role(role)),
+        )
 
     user = with_network(settings_of(data), work, begin=True)
     answer(as_json, public(user), [f"@{user.handle} was made, with the id {user.id} and the role {user.role}"])
@@ -69,6 +72,8 @@ def show_user(login: Login, data: Data = None, as_json: Json = False) -> None:
         tweets = await network.reads.tweet_counts([user.id])
         return public(user) | {
             "email": account.email,
+            "email_verified": account.email_verified_at is not None,
+            "email_pending": account.email_pending,
             "last_active": time_text(account.last_active),
             "followers": counts.followers,
             "following": counts.following,
@@ -92,11 +97,17 @@ def make_token(
     as_json: Json = False,
 ) -> None:
     """Print a fresh token, and nothing else, for scripts."""
+    from rookery.services.moderation.contract import Act, Note, Target
     from rookery.services.users.contract import Client, SignedIn
 
     async def work(network: "Network") -> SignedIn:
         user = await find(network, login)
-        return await network.users.issue(user.id, scope or ["read", "write"], Client("rookery user token"))
+        scopes = scope or ["read", "write"]
+        return await noted(
+            network,
+            Note(Act.TOKEN, Target.USER, user.id, after=" ".join(scopes)),
+            lambda: network.users.issue(user.id, scopes, Client("rookery user token")),
+        )
 
     made = with_network(settings_of(data, session_days=days), work)
     shown = {"token": made.token, "scopes": made.session.scopes, "expires_at": time_text(made.session.expires_at)}
@@ -111,9 +122,11 @@ def invite(
     as_json: Json = False,
 ) -> None:
     """Print a fresh invitation code, and nothing else; for the setting registration = "invitation"."""
+    from rookery.services.moderation.contract import Act, Note, Target
 
     async def work(network: "Network") -> "Invitation":
-        return await network.users.invite(uses, int(days * DAY))
+        note = Note(Act.INVITE, Target.NETWORK, after=f"{uses} accounts")
+        return await noted(network, note, lambda: network.users.invite(uses, int(days * DAY)))
 
     made = with_network(settings_of(data), work)
     shown = {"code": made.code, "uses": made.uses, "expires_at": time_text(made.expires_at)}
@@ -123,10 +136,13 @@ def invite(
 @users.command("role")
 def set_role(login: Login, role: RoleName, data: Data = None) -> None:
     """Make an account a person, a moderator or an admin."""
+    from rookery.services.moderation.contract import Act, Note, Target
     from rookery.services.users.contract import Role
 
     async def work(network: "Network") -> "User":
-        return await network.users.set_role((await find(network, login)).id, Role(role))
+        user = await find(network, login)
+        note = Note(Act.ROLE, Target.USER, user.id, "", user.role.value, role.value)
+        return await noted(network, note, lambda: network.users.set_role(user.id, Role(role)))
 
     user = with_network(settings_of(data), work)
     say(f"@{user.handle} has the role {user.role}")
@@ -135,10 +151,12 @@ def set_role(login: Login, role: RoleName, data: Data = None) -> None:
 @users.command("deactivate")
 def deactivate_user(login: Login, data: Data = None) -> None:
     """Make an account inactive. Nothing is erased; logging in within the grace time undoes it."""
+    from rookery.services.moderation.contract import Act, Note, Target
 
     async def work(network: "Network") -> "User":
         user = await find(network, login)
-        await network.users.deactivate(user.id)
+        note = Note(Act.DEACTIVATE, Target.USER, user.id, "", user.state.value, "deactivated")
+        await noted(network, note, lambda: network.users.deactivate(user.id))
         return user
 
     say(f"@{with_network(settings_of(data), work).handle} is deactivated")

@@ -14,6 +14,7 @@ from rookery.kernel.errors import NotFound
 from rookery.terminal import log_to_stderr
 
 if TYPE_CHECKING:
+    from rookery.services.moderation.contract import Note
     from rookery.services.users.contract import User
     from rookery.settings import Settings
     from rookery.wiring import Network
@@ -57,6 +58,13 @@ def require_network(used: "Settings") -> None:
 
     if not (used.data / DATABASE).exists():
         raise NotFound("there is no network in the folder {folder}", folder=str(used.data))
+
+
+async def noted(network: "Network", note: "Note", work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work` for the operator, with a line in the audit log."""
+    from rookery.services.moderation.contract import OPERATOR
+
+    return await network.moderation.noted(OPERATOR, note, work)
 
 
 async def find(network: "Network", login: str) -> "User":

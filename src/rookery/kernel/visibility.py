@@ -16,13 +16,15 @@ from .words import NO_WORDS, Words
 
 
 class State(StrEnum):
-    """The state of an account. `deactivated`, `suspended` and `erased` ones are inactive: nobody sees them."""
+    """The state of an account. `pending`, `deactivated`, `suspended` and `erased` ones are inactive: nobody sees them."""
 
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
     SUSPENDED = "suspended"
     LIMITED = "limited"
     ERASED = "erased"
+    PENDING = "pending"
+    """It was registered, and waits for approval."""
 
     @property
     def shown(self) -> bool:
@@ -127,6 +129,11 @@ class TweetFacts(Protocol):
     @property
     def deleted(self) -> bool: ...
     @property
+    def withheld(self) -> bool:
+        """Whether it is for its author alone: moderators withhold it, or it waits for them."""
+        ...
+
+    @property
     def visibility(self) -> Visibility: ...
     @property
     def mentioned_ids(self) -> Collection[int]: ...
@@ -160,6 +167,8 @@ def visible(
         and (tweet.reply_to_user_id is None or retweeter is not None or place not in _AT_HOME)
     ):
         return True
+    if tweet.withheld and author.id != viewer.id:
+        return False
     if not _account_visible(viewer, author, place):
         return False
     if retweeter is not None and not (
@@ -178,6 +187,7 @@ def open_to_all(tweet: TweetFacts, author: AccountFacts, retweeter: AccountFacts
     return (
         not tweet.deleted
         and not tweet.hidden
+        and not tweet.withheld
         and tweet.visibility is Visibility.PUBLIC
         and author.state is State.ACTIVE
         and not author.protected

@@ -42,6 +42,11 @@ from rookery.services.graph.choices import ChoiceService, ChoiceStore
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
+from rookery.services.moderation import consumers as moderation_consumers
+from rookery.services.moderation.contract import Moderation
+from rookery.services.moderation.screen import HoldPolicy, Screening
+from rookery.services.moderation.service import ModerationPolicy, ModerationService
+from rookery.services.moderation.store import ModerationStore
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.consumers import Processor
 from rookery.services.timelines.contract import Timelines
@@ -50,6 +55,7 @@ from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets import consumers as tweets_consumers
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.tweets.ingestion import IngestionService
+from rookery.services.tweets.moderating import StandingService
 from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
@@ -114,8 +120,14 @@ class Network:
         self.users_cache: MemoryCache[User] = MemoryCache(
             capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
         )
+        self.screening = Screening(clock=clock, policy=_hold_policy(settings))
         self.users = UsersService(
-            store=self.users_store, cache=self.users_cache, ids=ids, clock=clock, policy=_users_policy(settings)
+            store=self.users_store,
+            cache=self.users_cache,
+            ids=ids,
+            clock=clock,
+            policy=_users_policy(settings),
+            screen=self.screening,
         )
         self.graph = GraphService(
             store=self.graph_store, users=self.users, clock=clock, fame_threshold=settings.famous_followers
@@ -139,6 +151,21 @@ class Network:
             ids=ids,
             clock=clock,
             edit_window=int(settings.edit_minutes * MINUTE),
+            screen=self.screening,
+        )
+        self.moderation_store = ModerationStore(database, self.log, ids)
+        self.moderation = ModerationService(
+            store=self.moderation_store,
+            screen=self.screening,
+            users=self.users,
+            graph=self.graph,
+            tweets=StandingService(store=self.tweet_store, reads=self.reads, users=self.users, graph=self.graph),
+            clock=clock,
+            policy=ModerationPolicy(
+                labels=settings.tweet_labels,
+                reports_per_day=settings.reports_per_day,
+                list_entries=settings.blocklist_entries,
+            ),
         )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
         self.timelines = TimelineService(
@@ -164,6 +191,7 @@ class Network:
         graph_consumers.react(log, self.graph)
         tweets_consumers.react(log, self.reads)
         timelines_consumers.react(log, self.processor)
+        moderation_consumers.react(log, self.moderation)
         await self.log.start()
         self.users.start()
         self.watchdog.watch(*self.log.workers, self.users.worker)
@@ -195,7 +223,8 @@ class Network:
         """The largest id that any service was given, as far as it matters for new ones."""
         # Tweets from now on are enough: older ids hold back no clock, and imports may fill much of the past.
         newest = await self.tweet_store.newest_id(since=first_id_at(self.clock.now()))
-        return max(newest, await self.users_store.newest_id(), await self.graph_store.newest_id())
+        stores = self.users_store, self.graph_store, self.moderation_store
+        return max(newest, *[await store.newest_id() for store in stores])
 
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
@@ -265,6 +294,7 @@ async def open_network(
                     await network.start()
                 # After the consumers: fame that another process changes meanwhile comes by events.
                 await network.graph.open()
+                await network.moderation.open()
                 yield network
             finally:
                 # The watchdog to the last: with a writer that is stuck, nothing else ends the waiting.
@@ -326,6 +356,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         reads=traced_calls(network, network.reads, TweetReads),
         timelines=traced_calls(network, network.timelines, Timelines),
         drafts=traced_calls(network, network.drafts, Drafts),
+        moderation=traced_calls(network, network.moderation, Moderation),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
@@ -421,6 +452,7 @@ def _figures(network: Network) -> Iterable[Metric]:
     )
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
     yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
+    yield counter("rookery_tweets_held", "Tweets held for a moderator", "rule", network.screening.held)
     yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
     watchdog = network.watchdog
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
@@ -455,6 +487,18 @@ def _users_policy(settings: Settings) -> UsersPolicy:
         registration=RegistrationMode(settings.registration),
         attempts_per_account=settings.login_attempts_account,
         attempts_per_address=settings.login_attempts_address,
+    )
+
+
+def _hold_policy(settings: Settings) -> HoldPolicy:
+    return HoldPolicy(
+        on=settings.hold_suspects,
+        posts=settings.hold_posts,
+        posts_window=int(settings.hold_posts_minutes * MINUTE),
+        duplicates=settings.hold_duplicates,
+        duplicates_window=int(settings.hold_duplicates_minutes * MINUTE),
+        new_account=int(settings.hold_new_hours * HOUR),
+        new_links=settings.hold_new_links,
     )
 
 

@@ -90,6 +90,8 @@ def test_a_tweet_holds_all_that_the_design_promises(fragments: Fragments):
         "created_at": "2026-01-01T00:00:00.005Z",
         "edited_at": None,
         "imported": False,
+        "label": None,
+        "standing": None,
         "counts": {"replies": 1, "retweets": 2, "quotes": 3, "favorites": 4},
         "viewer": {"favorited": False, "retweeted": False, "bookmarked": False},
     }

@@ -33,6 +33,7 @@ class Stored(NamedTuple):
     content: str
     hidden: bool
     hashtags: tuple[str, ...]
+    withheld: bool
 
 
 class Line(NamedTuple):
@@ -68,10 +69,11 @@ class Truth:
                 content,
                 hidden == 1,
                 tuple(hashtag_key(tag["tag"]) for tag in msgspec.json.decode(entities)["hashtags"]) if entities else (),
+                standing is not None,
             )
-            for id, author, visibility, answered, mentions, deleted, root, content, hidden, entities in rows(
-                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at, root_id, content, hidden, entities "
-                "FROM tweets_tweets"
+            for id, author, visibility, answered, mentions, deleted, root, content, hidden, entities, standing in rows(
+                "SELECT id, author_id, visibility, reply_to_user_id, mentions, deleted_at, root_id, content, hidden, "
+                "entities, standing FROM tweets_tweets"
             )
         }
         self.retweets = rows("SELECT id, user_id, tweet_id FROM tweets_retweets")

@@ -17,8 +17,9 @@ from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import RookeryError
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import ReplyRule, State, Visibility
+from rookery.services.moderation.contract import OPERATOR, ListAction, ListName
 from rookery.services.timelines.contract import Item
-from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
+from rookery.services.tweets.contract import ImportedTweet, NewTweet, Standing, StandingChange, TweetChange
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
 from tests.conftest import NEW_YEAR
@@ -32,6 +33,8 @@ CACHED = 12
 """Entries of a cached timeline: few, so that histories overflow it and pages cross its floor."""
 
 TAGS = ("birds", "Nests")
+HELD = "casino"
+"""A word for which tweets are held."""
 
 pick = st.integers(0, 1_000)
 person = st.integers(0, PEOPLE - 1)
@@ -88,6 +91,7 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.do(self.open())
+        self.do(self.network.moderation.add_entries(OPERATOR, ListName.WORDS, [HELD], ListAction.HOLD, "spam"))
         made = self.do(self.network.users.import_people([NewPerson(f"p{i}") for i in range(PEOPLE)]))
         self.people = [made[f"p{i}"] for i in range(PEOPLE)]
 
@@ -305,6 +309,40 @@ class Histories(RuleBasedStateMachine):
             batch.append(ImportedTweet(self.people[a], content, self.clock.now() - age, "test", str(self.imported)))
         made = self.do(self.network.ingestion.import_tweets(batch))
         self.tweets += [id for id in made if id is not None]
+
+    # --- moderation
+
+    @rule(at=pick, standing=st.sampled_from([Standing.SHOWN, Standing.WITHHELD]))
+    def withhold_or_show(self, at: int, standing: Standing) -> None:
+        if self.tweets:
+            change = StandingChange(standing=standing)
+            self.do(self.network.moderation.stand(OPERATOR, self.tweets[at % len(self.tweets)], change, "why"))
+
+    @rule(at=pick)
+    def withheld_and_shown_while_people_read(self, at: int) -> None:
+        self.everybody_reads()
+        for standing in (Standing.WITHHELD, Standing.SHOWN) if self.tweets else ():
+            self.withhold_or_show(at, standing)
+            self.everybody_reads()
+
+    @rule(a=person, b=person, release=st.booleans(), repost=st.booleans())
+    def held(self, a: int, b: int, release: bool, repost: bool) -> None:
+        """What `a` posts is held while `b` follows and reads; it is let through or not."""
+        self.do(self.network.graph.follow(self.people[b], self.people[a]))
+        self.visit(b)
+        self.posted(self.people[a], NewTweet(HELD))
+        tweet = self.tweets[-1] if self.tweets else 0
+        self.do(self.network.ingestion.retweet(self.people[a], tweet))
+        self.read(b)
+        standing = Standing.SHOWN if release else Standing.WITHHELD
+        self.do(self.network.moderation.stand(OPERATOR, tweet, StandingChange(standing=standing), "looked at"))
+        if repost:
+            self.do(self.network.ingestion.retweet(self.people[b], tweet))
+        self.read(b)
+
+    @rule(a=person, state=st.sampled_from([State.ACTIVE, State.LIMITED, State.SUSPENDED]))
+    def moderate(self, a: int, state: State) -> None:
+        self.do(self.network.moderation.set_state(OPERATOR, self.people[a], state, "why"))
 
     # --- time
 

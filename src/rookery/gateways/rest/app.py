@@ -16,6 +16,7 @@ import rookery
 from rookery.gateways.rest import problems
 from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.accounts import AccountCalls
+from rookery.gateways.rest.admin import AdminCalls
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import Answer, Operation
 from rookery.gateways.rest.choices import ChoiceCalls
@@ -37,6 +38,7 @@ from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Malformed, RookeryError
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.moderation.contract import Moderation
 from rookery.services.timelines.contract import Timelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -66,6 +68,7 @@ def create_app(
     reads: TweetReads,
     timelines: Timelines,
     drafts: Drafts,
+    moderation: Moderation,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -101,6 +104,7 @@ def create_app(
         *ChoiceCalls(choices=choices, reads=reads, fragments=fragments).operations(),
         *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
+        *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)
 

@@ -30,6 +30,8 @@ class Access(Enum):
     """Whoever holds a token of scope `read`."""
     WRITE = "write"
     """Whoever holds a token of scope `write`."""
+    MODERATE = "admin"
+    """Moderators and admins, with a token of scope `admin`, as their log-ins have."""
 
 
 class Parameter(msgspec.Struct, frozen=True):

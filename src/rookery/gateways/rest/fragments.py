@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from rookery.gateways.rest import shapes
+from rookery.gateways.rest import present, shapes
 from rookery.gateways.rest.present import author, encode, entities, media, moment, optional_id, rfc3339
 from rookery.kernel.pages import Slice
 from rookery.services.timelines.contract import Item, Reason, ReasonKind
@@ -241,6 +241,8 @@ def _cut(record: TweetRecord, user: User) -> _Pieces:
             created_at=rfc3339(record.created_at),
             edited_at=moment(record.edited_at),
             imported=record.imported,
+            label=record.label,
+            standing=present.standing(record),
             counts=shapes.TweetCounts(counts.replies, counts.retweets, counts.quotes, counts.favorites),
             viewer=_HOLE,
         )

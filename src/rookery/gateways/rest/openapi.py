@@ -29,6 +29,8 @@ _TAGS: Final = {
     "timelines": "Home timelines, user timelines, hashtags.",
     "choices": "What I chose to see and not to see: hashtags followed, conversations muted, words kept away.",
     "drafts": "Tweets that are kept for later.",
+    "reports": "Complaints about people and tweets.",
+    "admin": "What moderators and admins do. Needs the role, and a token of scope admin, which their log-ins have.",
 }
 
 _LINK: Final = {"Link": "The pages before and after this one (RFC 8288)."}
@@ -123,6 +125,8 @@ def _security(access: Access) -> list[dict[str, list[str]]]:
 def _path_parameter(name: str) -> dict[str, Any]:
     if name == "tag":
         description, schema = "A hashtag, without its sign.", {"type": "string"}
+    elif name == "list":
+        description, schema = "The name of a list.", {"type": "string", "enum": ["words", "domains", "email_domains"]}
     else:
         description, schema = "An id.", {"type": "string", "pattern": shapes.ID_PATTERN}
     return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}

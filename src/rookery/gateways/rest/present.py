@@ -1,7 +1,7 @@
 """From what services answer to the shapes of the API. Pure but for `Presenter`, which asks for counts in bulk."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -74,6 +74,8 @@ def account(of: Account, counts: Counts, tweets: int, pinned: int | None) -> sha
         pinned_tweet=optional_id(pinned),
         state=whole.state.value,
         email=of.email,
+        email_verified=of.email_verified_at is not None,
+        email_pending=of.email_pending,
         date_of_birth=of.date_of_birth,
         country=of.country,
         last_active=moment(of.last_active),
@@ -135,6 +137,11 @@ def entities(of: TweetRecord | Revision) -> shapes.Entities:
         cashtags=[shapes.Cashtag(one.symbol, (one.start, one.end)) for one in found.cashtags],
         urls=[shapes.Url(one.url, (one.start, one.end)) for one in found.urls],
     )
+
+
+def standing(of: TweetRecord) -> Literal["held", "withheld"] | None:
+    """What its author is told of a tweet that nobody else sees."""
+    return ("held" if of.held else "withheld") if of.withheld else None
 
 
 class Presenter:

@@ -16,7 +16,7 @@ from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.problems import TooLarge, internal, problem
 from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
 from rookery.services.timelines.contract import Timelines
-from rookery.services.users.contract import Identity, Users
+from rookery.services.users.contract import Identity, Role, Users
 
 Scope = Any
 """ASGI's scope: a mapping, which servers and frameworks type each in their way."""
@@ -159,6 +159,10 @@ class Runner:
             raise Unauthorized("this needs a token", code="token_missing")
         identity = await self._users.authenticate(token)
         scope = "write" if access is Access.WRITE else "read"
+        if access is Access.MODERATE:
+            if identity.role is Role.PERSON:
+                raise Forbidden("this is for moderators", code="not_a_moderator")
+            scope = _ADMIN
         if scope not in identity.scopes and _ADMIN not in identity.scopes:
             raise Forbidden("the token lacks the scope {scope}", code="insufficient_scope", scope=scope)
         await self._users.seen(identity.user_id)

@@ -24,6 +24,7 @@ ReplyRule = Annotated[
     ),
 ]
 Role = Literal["person", "moderator", "admin"]
+State = Literal["active", "deactivated", "suspended", "limited", "erased", "pending"]
 
 
 # --- people ----------------------------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ class User(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """An account as its owner sees it."""
+    """An account as its owner sees it. `email_pending` takes the place of `email` once it is known to be the owner's."""
 
     id: Id
     handle: str
@@ -76,8 +77,10 @@ class Account(Struct, frozen=True):
     created_at: Moment
     counts: UserCounts
     pinned_tweet: Annotated[Id | None, Meta(description="The tweet that the profile shows first.")]
-    state: Literal["active", "deactivated", "suspended", "limited", "erased"]
+    state: State
     email: str | None
+    email_verified: bool
+    email_pending: str | None
     date_of_birth: str | None
     country: str | None
     last_active: Moment | None
@@ -234,7 +237,9 @@ class ViewerMarks(Struct, frozen=True):
 
 
 class Tweet(Struct, frozen=True):
-    """A tweet. `quoted` is the tweet `quote_of` where the one who asks may see it; that one's own `quoted` is null."""
+    """A tweet. `quoted` is the tweet `quote_of` where the one who asks may see it; that one's own `quoted` is null. `label` is what
+    moderators say of it. `standing` tells its author that nobody else sees it: it is withheld, or held until a moderator has looked.
+    """
 
     id: Id
     type: Literal["text", "image", "video", "audio", "link"]
@@ -254,6 +259,8 @@ class Tweet(Struct, frozen=True):
     created_at: Moment
     edited_at: Moment | None
     imported: bool
+    label: str | None
+    standing: Literal["held", "withheld"] | None
     counts: TweetCounts
     viewer: ViewerMarks
 

@@ -77,6 +77,12 @@ class TweetRecord(msgspec.Struct, frozen=True, gc=False):
     detached_from: int | None = None
     """What it quoted, until the author of that took it away."""
     counts: TweetCounts = NO_COUNTS
+    withheld: bool = False
+    """Whether it is for its author alone: moderators withhold it, or it is `held`."""
+    held: bool = False
+    """Whether it waits until a moderator has looked at it."""
+    label: str | None = None
+    """What moderators say of it to everybody, such as "misleading"."""
 
     @property
     def mentioned_ids(self) -> Collection[int]:
@@ -232,6 +238,24 @@ class Posted(Event, topic="tweets", version=1):
     hashtags: tuple[str, ...] = ()
     """Keys of the hashtags."""
     touched: Touched = ()
+    held: bool = False
+    """Whether it waits for a moderator: nobody but its author sees it, and nobody is to be told. tweets.moderated tells when it is
+    let through.
+    """
+
+
+class Moderated(Event, topic="tweets", version=1):
+    """Moderators changed whom a tweet is shown to, or how it is labelled."""
+
+    tweet_id: int
+    author_id: int
+    tweet_version: int
+    withheld: bool = False
+    """Whether it is for its author alone since."""
+    released: bool = False
+    """Whether it was held until then: who was not told of it when it was posted may be told now."""
+    label: str | None = None
+    touched: Touched = ()
 
 
 class Edited(Event, topic="tweets", version=1):
@@ -340,6 +364,77 @@ class Recounted(Event, topic="tweets", version=1):
 
     batch_id: int
     touched: Touched
+
+
+class Standing(StrEnum):
+    """Whom moderators let see a tweet, beside what its author chose."""
+
+    SHOWN = "shown"
+    HELD = "held"
+    """It looks like spam, and is for its author alone until a moderator has looked at it."""
+    WITHHELD = "withheld"
+    """It is for its author alone."""
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """A tweet as moderators look at it, whomever it is for."""
+
+    record: TweetRecord
+    author: User
+    held_for: str | None = None
+    """The rule for which it is held, or was last."""
+
+    @property
+    def standing(self) -> Standing:
+        """Whom moderators let see it."""
+        record = self.record
+        return Standing.HELD if record.held else Standing.WITHHELD if record.withheld else Standing.SHOWN
+
+
+class StandingChange(msgspec.Struct, frozen=True):
+    """What moderators change; UNSET fields stay as they are."""
+
+    standing: Standing | msgspec.UnsetType = msgspec.UNSET
+    """SHOWN or WITHHELD."""
+    label: str | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class TweetStandings(Protocol):
+    """What moderators do with tweets. Who may is decided by whoever calls."""
+
+    @rpc(idempotent=True)
+    async def inspect(self, tweet_ids: Sequence[int]) -> list[Inspected]:
+        """These tweets, whomever they are for; unknown and deleted ones are left out."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def stand(self, tweet_id: int, change: StandingChange) -> Inspected:
+        """Withhold, show or label a tweet. While it is withheld it does not count as an answer or a quote. Raises NotFound, also
+        for a deleted one.
+        """
+        ...
+
+    @rpc(idempotent=True)
+    async def held(self, page: Page) -> Slice[Inspected]:
+        """The tweets that wait for a moderator, newest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound,))
+    async def reportable(self, tweet_id: int, viewer_id: int) -> TweetRecord:
+        """A tweet that the viewer sees, or would see but for their own blocks. Raises NotFound."""
+        ...
+
+
+class Screen(Protocol):
+    """Looks at what is to be posted. It lives in the process of the ingestion and answers from memory, at once."""
+
+    def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
+        """The rule for which the tweet is to be held; None where it may stand. Raises Invalid for what is not allowed here."""
+        ...
+
+    def editing(self, author: User, content: str, found: Entities, media_url: str | None) -> None:
+        """Raises Invalid for what is not allowed here, or would have to be held."""
+        ...
 
 
 class TweetIngestion(Protocol):

@@ -10,7 +10,7 @@ from rookery.kernel.clock import MINUTE, Millis
 from rookery.kernel.errors import Forbidden, Invalid
 from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Visibility, public
-from rookery.services.tweets.contract import Revision, TweetChange, TweetRecord
+from rookery.services.tweets.contract import Revision, Standing, StandingChange, TweetChange, TweetRecord
 from rookery.services.tweets.rules import type_of
 from rookery.services.users.contract import User
 
@@ -66,9 +66,21 @@ class Edit(msgspec.Struct, frozen=True):
             edited_at=self.now if reworded else record.edited_at,
             counted=record.counted
             if edited.visibility is record.visibility
-            else public(edited.visibility, self.author),
+            else public(edited.visibility, self.author) and not edited.withheld,
         )
         return edited, reworded
+
+
+def standing_changed(record: TweetRecord, change: StandingChange, author: User) -> TweetRecord:
+    """The tweet as moderators want it to stand; `record` itself where nothing changes."""
+    new: dict[str, Any] = {}
+    if change.standing is not UNSET:
+        withheld, held = change.standing is not Standing.SHOWN, change.standing is Standing.HELD
+        if (withheld, held) != (record.withheld, record.held):
+            new.update(withheld=withheld, held=held, counted=not withheld and public(record.visibility, author))
+    if change.label is not UNSET and change.label != record.label:
+        new["label"] = change.label
+    return msgspec.structs.replace(record, version=record.version + 1, **new) if new else record
 
 
 def revision(record: TweetRecord) -> Revision:

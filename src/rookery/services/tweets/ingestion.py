@@ -24,6 +24,7 @@ from rookery.services.tweets.contract import (
     ImportedEntry,
     ImportedTweet,
     NewTweet,
+    Screen,
     Tweet,
     TweetChange,
     TweetRecord,
@@ -52,8 +53,9 @@ class IngestionService:
         ids: IdGenerator,
         clock: Clock,
         edit_window: Millis = 30 * MINUTE,
+        screen: Screen | None = None,
     ) -> None:
-        """`edit_window` is the time within which a tweet can be edited."""
+        """`edit_window` is the time within which a tweet can be edited; `screen` looks at what is to be posted."""
         self._store = store
         self._reads = reads
         self._users = users
@@ -61,6 +63,7 @@ class IngestionService:
         self._ids = ids
         self._clock = clock
         self._edit_window = edit_window
+        self._screen = screen
 
     # --- posting
 
@@ -77,6 +80,8 @@ class IngestionService:
         content, found = rules.checked(new)
         mentions = await self._mentions(content, found)
         parent, quoted = await self._parents(author_id, new)
+        screen = self._screen
+        held_for = None if screen is None else screen.posting(author, content, found, new.media_url)
         draft = TweetRecord(
             id=0,
             author_id=author_id,
@@ -94,10 +99,12 @@ class IngestionService:
             quoted_user_id=None if quoted is None else quoted.author_id,
             entities=found,
             mentions=mentions,
-            counted=public(new.visibility, author),
             reply_rule=new.reply_rule,
+            counted=held_for is None and public(new.visibility, author),
+            withheld=held_for is not None,
+            held=held_for is not None,
         )
-        posted = await self._store.post(draft, self._ids.next, post_key)
+        posted = await self._store.post(draft, self._ids.next, post_key, held_for)
         if key is None and new.quote_of is None:
             # Nobody has seen it yet: it is what was written, and nothing was done with it.
             return Tweet(msgspec.structs.replace(draft, id=posted), author)
@@ -107,6 +114,9 @@ class IngestionService:
         author = await self._actor(author_id)
         await self._own(author_id, tweet_id)
         content, found = rules.checked(change)
+        if self._screen is not None:
+            media_url = change.media_url if isinstance(change.media_url, str) else None
+            self._screen.editing(author, content, found, media_url)
         mentions = await self._mentions(content, found)
         now = self._clock.now()
         await self._store.edit(tweet_id, Edit(change, author, now, self._edit_window, content, found, mentions))
@@ -176,7 +186,7 @@ class IngestionService:
     async def retweet(self, user_id: int, tweet_id: int) -> Tweet:
         await self._actor(user_id)
         record, author = await self._target(user_id, tweet_id)
-        if not public(record.visibility, author):
+        if record.withheld or not public(record.visibility, author):
             raise Forbidden("only tweets for everybody can be retweeted", code="not_retweetable")
         return await self._mark(Mark.RETWEET, user_id, tweet_id)
 

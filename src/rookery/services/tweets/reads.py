@@ -23,6 +23,7 @@ from rookery.services.tweets.contract import (
     Entry,
     Favorited,
     Imported,
+    Moderated,
     Posted,
     QuoteDetached,
     Recounted,
@@ -211,12 +212,15 @@ class ReadService:
         ]
 
     async def _readable(self, tweet_id: int, viewer_id: int) -> TweetRecord:
-        """A tweet that the viewer sees, or the tombstone of one that they would see, if it has replies; NotFound else."""
+        """A tweet that the viewer sees, or the tombstone of one that they would see, if it has replies; NotFound else. What is
+        withheld looks to all but its author as if it were deleted.
+        """
         record, author, viewer = await self._facts(tweet_id, viewer_id)
-        alive = msgspec.structs.replace(record, deleted=False) if record.deleted else record
+        gone = record.deleted or (record.withheld and author.id != viewer.id)
+        alive = msgspec.structs.replace(record, deleted=False, withheld=False) if gone else record
         if not visible(viewer, alive, author, Place.DIRECT):
             raise not_found()
-        if record.deleted and not await self._store.has_replies(tweet_id):
+        if gone and not await self._store.has_replies(tweet_id):
             raise not_found()
         return record
 
@@ -269,7 +273,7 @@ class ReadService:
             touched: Touched = getattr(event, "touched", ())
             self._forget(touched)
             match event:
-                case Deleted() | Edited() | ReplyHidden() | QuoteDetached():
+                case Deleted() | Edited() | ReplyHidden() | QuoteDetached() | Moderated():
                     self._outdated(event.tweet_id, event.tweet_version)
                 case Unretweeted():
                     self._outdated(event.retweet_id, UNDONE)

@@ -76,6 +76,8 @@ def tweet_of(row: Row) -> TweetRecord:
         reply_rule,
         hidden,
         detached_from,
+        standing,
+        label,
         replies,
         retweets,
         quotes,
@@ -107,6 +109,9 @@ def tweet_of(row: Row) -> TweetRecord:
         hidden == 1,
         detached_from,
         NO_COUNTS if counts_version is None else TweetCounts(replies, retweets, quotes, favorites),
+        standing is not None,
+        standing == "held",
+        label,
     )
 
 

@@ -64,6 +64,8 @@ TWEETS_BY_ID = Statement(
         _t.reply_rule,
         _t.hidden,
         _t.detached_from,
+        _t.standing,
+        _t.label,
         _c.replies,
         _c.retweets,
         _c.quotes,
@@ -199,7 +201,7 @@ AUTHORS_BY_ID = Statement(select(_a.user_id, _a.tweets).where(one_of(_a.user_id,
 
 # --- posting and deleting
 
-_LATER = ("edited_at", "deleted_at", "version", "hidden", "detached_from")
+_LATER = ("edited_at", "deleted_at", "version", "hidden", "detached_from", "standing", "held_for", "label")
 _columns = [c.name for c in TWEETS.columns if c.name not in _LATER]
 _new_tweet: dict[str, Any] = {name: bindparam(name) for name in _columns}
 _add_tweet = insert(TWEETS).values({**_new_tweet, "version": 1})
@@ -285,6 +287,25 @@ PIN = Statement(
 )
 UNPIN = Statement(delete(PINS).where(_p.user_id == bindparam("user_id"), _p.tweet_id == bindparam("tweet_id")))
 PINNED = Statement(select(_p.user_id, _p.tweet_id).where(one_of(_p.user_id, "ids")))
+
+# --- moderation
+
+HOLD = Statement(
+    update(TWEETS).where(_t.id == bindparam("tweet_id")).values(standing="held", held_for=bindparam("held_for"))
+)
+STAND = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"), _standing)
+    .values(
+        standing=bindparam("standing"),
+        label=bindparam("label"),
+        counted=bindparam("counted"),
+        version=_t.version + 1,
+    )
+)
+HELD_FOR = Statement(select(_t.id, _t.held_for).where(one_of(_t.id, "ids")))
+# As the index's condition says it, or it would not be used.
+HELD = _pages((_t.id,), _t.id, _t.standing == literal_column("'held'"), _standing)
 
 # --- retweets, favorites, bookmarks
 

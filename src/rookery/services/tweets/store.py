@@ -20,18 +20,21 @@ from rookery.services.tweets.contract import (
     Edited,
     Favorited,
     ImportedEntry,
+    Moderated,
     Posted,
     Retweeted,
     Revision,
+    StandingChange,
     Touched,
     TweetRecord,
     Unfavorited,
     Unretweeted,
 )
 from rookery.services.tweets.controls import Decision
-from rookery.services.tweets.editing import MAX_EDITS, Edit, revision
+from rookery.services.tweets.editing import MAX_EDITS, Edit, revision, standing_changed
 from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, revision_of, rule_of, said, tweet_of
 from rookery.services.tweets.tables import METADATA as METADATA
+from rookery.services.users.contract import User
 
 KEY_LIFE: Millis = DAY
 """How long an idempotency key is remembered."""
@@ -221,8 +224,11 @@ class TweetStore:
 
     # --- writing
 
-    async def post(self, draft: TweetRecord, new_id: NewId, key: PostKey | None = None) -> int:
+    async def post(
+        self, draft: TweetRecord, new_id: NewId, key: PostKey | None = None, held_for: str | None = None
+    ) -> int:
         """Add a tweet, with the id that is issued inside; its id, or that of the tweet that was posted with the same key.
+        `held_for` is the rule for which a held one is.
 
         Raises NotFound, naming the field, where the tweet answered or quoted was deleted meanwhile.
         """
@@ -238,6 +244,8 @@ class TweetStore:
                     standing(tx, id, field)
             id = columns["id"] = new_id()
             tx.run(s.ADD_TWEET, **columns)
+            if draft.held:
+                tx.run(s.HOLD, tweet_id=id, held_for=held_for)
             tx.run(s.COUNT_AUTHOR, user_id=draft.author_id, tweets=1)
             hashtags = draft.hashtags
             for tag in hashtags:
@@ -265,6 +273,7 @@ class TweetStore:
                 tuple(dict.fromkeys(draft.mentions.values())),
                 hashtags,
                 versions(parents),
+                draft.held,
             )
             self._commit(tx, event, (msgspec.structs.replace(draft, id=id), *parents), wrote=draft.author_id)
             return id
@@ -357,6 +366,46 @@ class TweetStore:
             tx.run(s.PIN if pinned else s.UNPIN, user_id=user_id, tweet_id=tweet_id)
 
         await self._database.write(work, brief=True)
+
+    async def stand(self, tweet_id: int, change: StandingChange, author: User) -> TweetRecord:
+        """Change whom moderators let see a tweet, and its label. What is withheld does not count. Raises NotFound."""
+
+        def work(tx: Transaction) -> TweetRecord:
+            rows = tx.all(s.TWEETS_BY_ID, ids=[tweet_id])
+            record = tweet_of(rows[0]) if rows else None
+            if record is None or record.deleted:
+                raise not_found()
+            new = standing_changed(record, change, author)
+            if new is record:
+                return record
+            standing = "held" if new.held else "withheld" if new.withheld else None
+            tx.run(s.STAND, tweet_id=tweet_id, standing=standing, label=new.label, counted=int(new.counted))
+            shares: Mapping[int, Share] = {}
+            if new.counted is not record.counted:
+                shares = shares_of(new, 1) if new.counted else shares_of(record, -1)
+            parents = recount(tx, shares)
+            released = record.held and not new.withheld
+            event = Moderated(
+                tweet_id, new.author_id, new.version, new.withheld, released, new.label, versions(parents)
+            )
+            self._commit(tx, event, (new, *parents))
+            return new
+
+        return await self._database.write(work, brief=True)
+
+    async def held(self, page: Page) -> list[int]:
+        """Up to `page.limit` tweets that wait for a moderator, in the order of the search."""
+        down, up = s.HELD
+        if page.after is not None:
+            rows = await self._database.all(up, cursor=page.after, limit=page.limit)
+        else:
+            cursor = MAX_ID if page.before is None else page.before
+            rows = await self._database.all(down, cursor=cursor, limit=page.limit)
+        return [row[0] for row in rows]
+
+    async def held_for(self, tweet_ids: Sequence[int]) -> dict[int, str | None]:
+        """The rules for which these tweets are held, or were."""
+        return dict(await self._database.all(s.HELD_FOR, ids=tweet_ids))
 
     async def mark(self, mark: Mark, user_id: int, tweet_id: int, new_id: NewId, now: Millis) -> bool:
         """Retweet, favorite or bookmark; whether it was new. Raises NotFound where the tweet was deleted meanwhile."""

@@ -44,6 +44,9 @@ TWEETS = Table(
     Column("reply_rule", Text),  # of the conversation that it begins; NULL: everyone
     Column("hidden", Integer),  # 1: a reply that the conversation's author hid
     Column("detached_from", BigInteger),  # what it quoted, until that one's author took it away
+    Column("standing", Text),  # held or withheld: for its author alone; NULL where it is shown
+    Column("held_for", Text),  # the rule for which it was held
+    Column("label", Text),  # what moderators say of it
     sqlite_strict=True,
 )
 _STANDING = text("deleted_at IS NULL")
@@ -71,6 +74,10 @@ Index(
     sqlite_where=_EXTERNAL,
     postgresql_where=_EXTERNAL,
 )
+
+_HELD = text("standing = 'held' AND deleted_at IS NULL")
+# what waits for a moderator
+Index("tweets_tweets_held", TWEETS.c.id, sqlite_where=_HELD, postgresql_where=_HELD)
 
 # What tweets said before they were edited; goes when they are deleted.
 REVISIONS = Table(

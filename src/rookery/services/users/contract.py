@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from rookery.infra.events.port import Event
 from rookery.infra.rpc.port import rpc
 from rookery.kernel.clock import Millis
-from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthorized
+from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, TooMany, Unauthorized
+from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import State
 
 SCOPES = ("read", "write", "admin")
@@ -51,6 +52,10 @@ class Account(msgspec.Struct, frozen=True):
     country: str | None
     """ISO 3166-1 alpha-2."""
     last_active: Millis | None
+    email_verified_at: Millis | None = None
+    """Since when the email address is known to be the owner's; None where it is not."""
+    email_pending: str | None = None
+    """The address that is to take its place, once that is known to be the owner's, too."""
 
     def __repr__(self) -> str:
         return f"Account({self.user!r})"
@@ -83,6 +88,8 @@ class RegistrationMode(StrEnum):
     OPEN = "open"
     INVITATION = "invitation"
     """Whoever has a code."""
+    APPROVAL = "approval"
+    """Everybody; the account waits until a moderator has approved it."""
     CLOSED = "closed"
     """Nobody but by the operator's command."""
 
@@ -208,6 +215,14 @@ class SessionRevoked(Event, topic="users", version=1):
     kept: int | None = None
 
 
+class ProfileScreen(Protocol):
+    """Looks at profiles that are to be. It lives in the process of the User Service and answers from memory, at once."""
+
+    def profile(self, fields: Mapping[str, Any]) -> list[FieldError]:
+        """What of these fields is not allowed here."""
+        ...
+
+
 class Users(Protocol):
     """Accounts and who may use them."""
 
@@ -216,7 +231,32 @@ class Users(Protocol):
         """Open an account and log it in. Raises Invalid naming every wrong field, Conflict for a taken handle or email.
 
         Raises Forbidden("registration_closed"), or Invalid for an invitation that is missing, wrong, out of date or used up;
-        `by_operator` it is always open.
+        `by_operator` it is always open. Where accounts wait for approval, its state is PENDING and its token is no good until then
+        (Forbidden("approval_pending")).
+        """
+        ...
+
+    @rpc(idempotent=True)
+    async def pending(self, page: Page) -> Slice[User]:
+        """The accounts that wait for approval, newest first."""
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Conflict))
+    async def approve(self, user_id: int) -> User:
+        """Let an account in that waits for it. Raises Conflict("not_pending") for one that does not."""
+        ...
+
+    @rpc(idempotent=False, raises=(NotFound, Conflict))
+    async def refuse(self, user_id: int) -> User:
+        """Remove an account that waits for approval: its handle and address are free again. Answers what it was. Raises as
+        `approve`.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(NotFound, Conflict))
+    async def verify_email(self, user_id: int) -> Account:
+        """The account's owner has shown that the email address is theirs; where another one is pending, that one, which takes its
+        place. Raises Conflict for an account without an address, or where somebody else has the new one by now.
         """
         ...
 
@@ -286,7 +326,9 @@ class Users(Protocol):
 
     @rpc(idempotent=True, timeout=5, raises=(Invalid, Conflict, NotFound))
     async def edit(self, user_id: int, change: ProfileChange) -> Account:
-        """Change the profile. Raises as `register` does."""
+        """Change the profile. Raises as `register` does. A new email address takes the old one's place at once, unless the old one
+        is known to be the owner's: then it is pending until it is verified, too.
+        """
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))
@@ -296,7 +338,7 @@ class Users(Protocol):
 
     @rpc(idempotent=True, raises=(NotFound, Conflict))
     async def set_state(self, user_id: int, state: State) -> User:
-        """For operators and moderators: suspend, limit, restore. Erasing is not a state one sets."""
+        """For operators and moderators: suspend, limit, restore. Erasing and approving are not states one sets: Conflict."""
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))

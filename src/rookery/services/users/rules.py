@@ -179,7 +179,9 @@ def entered(state: State, since: Millis, now: Millis, grace: Millis) -> State:
 
 
 def require_shown(state: State) -> None:
-    """Raise Forbidden, its code the state, unless the account is active or limited."""
+    """Raise Forbidden, its code the state ("approval_pending" for one that waits), unless the account is active or limited."""
+    if state is State.PENDING:
+        raise Forbidden("this account waits for approval", code="approval_pending")
     if not state.shown:
         raise Forbidden("this account is {state}", code=state.value, state=state.value)
 

@@ -10,6 +10,7 @@ from rookery.infra.cache.port import Cache
 from rookery.kernel.clock import Clock, Millis
 from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from rookery.kernel.ids import IdGenerator
+from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import State
 from rookery.services.users import rules
 from rookery.services.users.activity import Activity
@@ -21,6 +22,7 @@ from rookery.services.users.contract import (
     Invitation,
     NewPerson,
     ProfileChange,
+    ProfileScreen,
     Registration,
     RegistrationMode,
     Role,
@@ -31,7 +33,14 @@ from rookery.services.users.contract import (
 from rookery.services.users.limits import Attempts
 from rookery.services.users.passwords import Passwords
 from rookery.services.users.rules import UsersPolicy
-from rookery.services.users.store import Credentials, NewAccount, NewSession, UsersStore, unknown_invitation
+from rookery.services.users.store import (
+    Credentials,
+    NewAccount,
+    NewSession,
+    UsersStore,
+    not_pending,
+    unknown_invitation,
+)
 from rookery.services.users.tokens import KnownTokens, new_token, token_hash
 
 __all__ = ["UsersPolicy", "UsersService"]
@@ -53,7 +62,9 @@ class UsersService:
         ids: IdGenerator,
         clock: Clock,
         policy: UsersPolicy | None = None,
+        screen: ProfileScreen | None = None,
     ) -> None:
+        """`screen` looks at new profiles and changes of them."""
         policy = policy or UsersPolicy()
         self.passwords = Passwords(policy)
         self.tokens = KnownTokens(policy.cached_tokens)
@@ -62,6 +73,7 @@ class UsersService:
         self._ids = ids
         self._clock = clock
         self._policy = policy
+        self._screen = screen
         self._activity = Activity(store, clock, policy.flush_every)
         self._per_account = Attempts(policy.attempts_per_account, policy.attempts_window, clock)
         self._per_address = Attempts(policy.attempts_per_address, policy.attempts_window, clock)
@@ -103,7 +115,8 @@ class UsersService:
             if field not in ("password", "invitation")
         }
         flaw = rules.password_flaw(new.password, "password")
-        rules.report([*rules.flaws(values, now), *([flaw] if flaw is not None else [])])
+        unwanted = [] if by_operator else self._unwanted(values)
+        rules.report([*rules.flaws(values, now), *([flaw] if flaw is not None else []), *unwanted])
         if client.address:
             self._registrations.take(rules.address_key(client.address))
         await self._store.taken(values["handle"].lower(), values["email"].lower())
@@ -115,7 +128,9 @@ class UsersService:
             location=values["location"],
             avatar_url=values["avatar_url"],
             protected=values["protected"],
-            state=State.ACTIVE,
+            state=State.PENDING
+            if self._policy.registration is RegistrationMode.APPROVAL and not by_operator
+            else State.ACTIVE,
             role=Role.PERSON,
             created_at=now,
             version=1,
@@ -133,7 +148,7 @@ class UsersService:
     def _invitation(self, new: Registration) -> bytes | None:
         """The hash of the invitation that is to be used; None where none is needed. Raises Forbidden, Invalid."""
         match self._policy.registration:
-            case RegistrationMode.OPEN:
+            case RegistrationMode.OPEN | RegistrationMode.APPROVAL:
                 return None
             case RegistrationMode.CLOSED:
                 raise Forbidden("nobody can open an account here at present", code="registration_closed")
@@ -267,7 +282,9 @@ class UsersService:
             # What stays as it is needs no excuse: an imported account may keep a handle that is reserved.
             if value != getattr(current.user if hasattr(current.user, field) else current, field):
                 wanted[field] = value
-        rules.report(rules.flaws(wanted, self._clock.now()))
+        if change.email == current.email and current.email_pending is not None:
+            wanted["email_pending"] = None
+        rules.report([*rules.flaws(wanted, self._clock.now()), *self._unwanted(wanted)])
         return await self._current(await self._store.edit(user_id, wanted) if wanted else current)
 
     async def deactivate(self, user_id: int) -> None:
@@ -275,14 +292,37 @@ class UsersService:
         await self._store.set_state(user_id, State.DEACTIVATED, self._clock.now(), allowed=lambda state: state.shown)
 
     async def set_state(self, user_id: int, state: State) -> User:
-        if state is State.ERASED:
-            raise Conflict("erasing is not a state that is set", code="not_settable")
+        if state is State.ERASED or state is State.PENDING:
+            raise Conflict("{state} is not a state that is set", state=state.value, code="not_settable")
         user = await self._store.set_state(
-            user_id, state, self._clock.now(), allowed=lambda old: old is not State.ERASED
+            user_id,
+            state,
+            self._clock.now(),
+            allowed=lambda old: old is not State.ERASED and old is not State.PENDING,
         )
         if user.state is State.ERASED:
             raise Conflict("the account is erased", code="erased")
+        if user.state is State.PENDING:
+            raise Conflict("this account waits for approval", code="pending")
         return user
+
+    async def pending(self, page: Page) -> Slice[User]:
+        found = await self._store.pending(replace(page, limit=page.limit + 1))
+        return slice_of(found, page, lambda user: user.id)
+
+    async def approve(self, user_id: int) -> User:
+        user = await self._store.set_state(
+            user_id, State.ACTIVE, self._clock.now(), allowed=lambda old: old is State.PENDING
+        )
+        if user.state is not State.ACTIVE:
+            raise not_pending()
+        return user
+
+    async def refuse(self, user_id: int) -> User:
+        return await self._store.drop_pending(user_id)
+
+    async def verify_email(self, user_id: int) -> Account:
+        return await self._current(await self._store.verify_email(user_id, self._clock.now()))
 
     async def set_role(self, user_id: int, role: Role) -> User:
         return await self._store.set_role(user_id, role)
@@ -319,6 +359,10 @@ class UsersService:
         self.user_outdated(user.id, user.version)
         self._cache.put(user.id, user)
 
+    def user_gone(self, user: User) -> None:
+        """The account `user` is no more."""
+        self.user_outdated(user.id, user.version)
+
     def user_outdated(self, user_id: int, version: int) -> None:
         """The account has reached `version`, perhaps by another process: forget what is older, and what its tokens may do."""
         self._cache.invalidate(user_id, version)
@@ -338,6 +382,9 @@ class UsersService:
         self.tokens.forget(user_id, session_id, kept)
 
     # --- parts
+
+    def _unwanted(self, fields: Mapping[str, Any]) -> list[FieldError]:
+        return [] if self._screen is None else self._screen.profile(fields)
 
     async def _credentials(self, name: tuple[str, str] | None) -> Credentials | None:
         if name is None:

@@ -15,6 +15,8 @@ from rookery.infra.events.port import Outbox
 from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
 from rookery.kernel.clock import Millis
 from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized
+from rookery.kernel.ids import MAX_ID
+from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State
 from rookery.services.users import rules
 from rookery.services.users import tables as t
@@ -78,6 +80,7 @@ class Watcher(Protocol):
     """What holds users and tokens in memory. Called on the event loop, after the commit, in the order of commits."""
 
     def user_changed(self, user: User) -> None: ...
+    def user_gone(self, user: User) -> None: ...
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None: ...
 
 
@@ -132,9 +135,16 @@ class UsersStore:
         _refuse_taken(handle, email)
 
     async def identity(self, token_hash: bytes) -> Identity | None:
-        """Whom a token stands for, expired or not; None where it has no session or its account is inactive."""
+        """Whom a token stands for, expired or not; None where it has no session or its account is inactive.
+
+        Raises Forbidden("approval_pending") where the account waits for approval.
+        """
         row = await self._database.one(t.IDENTITY, hash=token_hash)
-        if row is None or not State(row[5]).shown:
+        if row is None:
+            return None
+        if not (state := State(row[5])).shown:
+            if state is State.PENDING:
+                rules.require_shown(state)
             return None
         return Identity(row[0], row[1], tuple(row[2].split()), Role(row[3]), row[4])
 
@@ -236,23 +246,68 @@ class UsersStore:
             old = _account(row)
             public = {name: value for name, value in fields.items() if name in User.__struct_fields__}
             private = {name: value for name, value in fields.items() if name not in public}
+            if "email" in private and old.email_verified_at is not None:
+                # Whoever got hold of a session must not get hold of the account.
+                private["email_pending"] = private.pop("email")
             new = replace(old, user=replace(old.user, **public), **private)
             if new == old:
                 return old
-            email_key = new.email.lower() if new.email is not None else None
-            _check_free(tx, user_id, new.user.handle.lower(), email_key)
+            # What stays as it is needs no room: a pending address may be somebody else's by now.
+            wanted = (new.email_pending or new.email) if private.keys() & {"email", "email_pending"} else None
+            _check_free(tx, user_id, new.user.handle.lower(), wanted.lower() if wanted is not None else None)
             new = replace(new, user=self._put(tx, new.user))
             if private:
-                tx.run(
-                    t.PUT_PRIVATE,
-                    user_id=user_id,
-                    email=new.email,
-                    email_key=email_key,
-                    date_of_birth=new.date_of_birth,
-                    country=new.country,
-                )
+                _put_private(tx, new)
             self._outbox.append(tx, Changed(user_id, new.user.version))
             return new
+
+        return await self._database.write(work)
+
+    async def verify_email(self, user_id: int, now: Millis) -> Account:
+        """As `contract.Users.verify_email`."""
+
+        def work(tx: Transaction) -> Account:
+            row = tx.one(t.ACCOUNT, id=user_id)
+            if row is None:
+                raise NotFound("there is no such account")
+            old = _account(row)
+            if old.email is None:
+                raise Conflict("this account has no email address", code="no_email")
+            if old.email_pending is None and old.email_verified_at is not None:
+                return old
+            email = old.email_pending or old.email
+            _check_free(tx, user_id, old.user.handle.lower(), email.lower())
+            new = replace(old, user=self._put(tx, old.user), email=email, email_pending=None, email_verified_at=now)
+            _put_private(tx, new)
+            self._outbox.append(tx, Changed(user_id, new.user.version))
+            return new
+
+        return await self._database.write(work)
+
+    async def pending(self, page: Page) -> list[User]:
+        """Up to `page.limit` accounts that wait for approval, in the order of the search."""
+        if page.after is not None:
+            rows = await self._database.all(t.PENDING_UP, cursor=page.after, limit=page.limit)
+        else:
+            cursor = MAX_ID if page.before is None else page.before
+            rows = await self._database.all(t.PENDING_DOWN, cursor=cursor, limit=page.limit)
+        return [_user(row) for row in rows]
+
+    async def drop_pending(self, user_id: int) -> User:
+        """Remove an account that waits for approval, with its sessions; what it was. Raises NotFound, Conflict."""
+
+        def work(tx: Transaction) -> User:
+            user = _require(tx, user_id)
+            if user.state is not State.PENDING:
+                raise not_pending()
+            self._end_sessions(tx, user_id, kept=None)
+            for statement in t.DROP_ACCOUNT:
+                tx.run(statement, user_id=user_id)
+            gone = replace(user, state=State.ERASED, version=user.version + 1)
+            self._outbox.append(tx, StateChanged(user_id, gone.version, State.PENDING, State.ERASED))
+            if (watcher := self._watcher) is not None:
+                tx.after_commit(lambda: watcher.user_gone(gone))
+            return user
 
         return await self._database.write(work)
 
@@ -426,6 +481,24 @@ def unknown_invitation() -> Invalid:
     return Invalid("{field} is not a good one", field="invitation", code="invalid_invitation")
 
 
+def not_pending() -> Conflict:
+    """The error for an account that does not wait for approval."""
+    return Conflict("this account does not wait for approval", code="not_pending")
+
+
+def _put_private(tx: Transaction, account: Account) -> None:
+    tx.run(
+        t.PUT_PRIVATE,
+        user_id=account.user.id,
+        email=account.email,
+        email_key=account.email.lower() if account.email is not None else None,
+        date_of_birth=account.date_of_birth,
+        country=account.country,
+        email_verified_at=account.email_verified_at,
+        email_pending=account.email_pending,
+    )
+
+
 def _require(tx: Reader, user_id: int) -> User:
     row = tx.one(t.USER, id=user_id)
     if row is None:
@@ -493,7 +566,7 @@ def _user(row: Row) -> User:
 
 def _account(row: Row | None) -> Account:
     assert row is not None
-    return Account(_user(row), *row[11:15])
+    return Account(_user(row), *row[11:17])
 
 
 def _credentials(row: Row | None) -> Credentials | None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     update,
 )
 
@@ -49,6 +50,9 @@ ACCOUNTS = Table(
     Index("users_accounts_by_handle", "handle_key", unique=True),
     sqlite_strict=True,
 )
+_PENDING = text("state = 'pending'")
+# Read by: the list of accounts that wait for approval.
+Index("users_accounts_pending", ACCOUNTS.c.id, sqlite_where=_PENDING, postgresql_where=_PENDING)
 PRIVATE = Table(
     "users_private",
     METADATA,
@@ -58,6 +62,8 @@ PRIVATE = Table(
     Column("password_hash", Text),
     Column("date_of_birth", Text),
     Column("country", Text),
+    Column("email_verified_at", BigInteger),  # since when it is known to be the owner's; NULL where it is not
+    Column("email_pending", Text),  # what is to take its place once that is known to be the owner's, too
     # Read by: log-in by email. Keeps addresses unique.
     Index("users_private_by_email", "email_key", unique=True),
     sqlite_strict=True,
@@ -132,12 +138,27 @@ SHOWN_IDS_AFTER = Statement(
     .order_by(_a.id)
     .limit(bindparam("limit"))
 )
+_pending = select(*FACE).where(_PENDING).limit(bindparam("limit"))
+PENDING_DOWN = Statement(_pending.where(_a.id < bindparam("cursor")).order_by(_a.id.desc()))
+PENDING_UP = Statement(_pending.where(_a.id > bindparam("cursor")).order_by(_a.id))
+DROP_ACCOUNT = tuple(
+    Statement(delete(table).where(table.c[key] == bindparam("user_id")))
+    for table, key in ((SESSIONS, "user_id"), (ACTIVITY, "user_id"), (PRIVATE, "user_id"), (ACCOUNTS, "id"))
+)
 COUNT = Statement(select(func.count()).select_from(ACCOUNTS))
 NEWEST_USER = Statement(select(func.max(_a.id)))
 NEWEST_SESSION = Statement(select(func.max(_s.id)))
 
 ACCOUNT = Statement(
-    select(*FACE, _p.email, _p.date_of_birth, _p.country, ACTIVITY.c.last_active)
+    select(
+        *FACE,
+        _p.email,
+        _p.date_of_birth,
+        _p.country,
+        ACTIVITY.c.last_active,
+        _p.email_verified_at,
+        _p.email_pending,
+    )
     .select_from(ACCOUNTS.outerjoin(PRIVATE, _p.user_id == _a.id).outerjoin(ACTIVITY, ACTIVITY.c.user_id == _a.id))
     .where(_a.id == bindparam("id"))
 )
@@ -162,12 +183,16 @@ CHANGE_ACCOUNT = Statement(
 SET_STATE_SINCE = Statement(
     update(ACCOUNTS).where(_a.id == bindparam("user_id")).values(state_since=bindparam("state_since"))
 )
-ADD_PRIVATE = Statement(insert(PRIVATE).values(_bound(PRIVATE)))
+_OWNED = ("email_verified_at", "email_pending")
+ADD_PRIVATE = Statement(insert(PRIVATE).values(_bound(PRIVATE, *_OWNED)))
 _put_private = insert(PRIVATE).values(_bound(PRIVATE, "password_hash"))
 PUT_PRIVATE = Statement(
     _put_private.on_conflict_do_update(
         index_elements=[_p.user_id],
-        set_={name: _put_private.excluded[name] for name in ("email", "email_key", "date_of_birth", "country")},
+        set_={
+            name: _put_private.excluded[name]
+            for name in ("email", "email_key", "date_of_birth", "country", "email_verified_at", "email_pending")
+        },
     )
 )
 SET_PASSWORD = Statement(

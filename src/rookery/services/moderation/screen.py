@@ -1,0 +1,170 @@
+"""What looks at new tweets and profiles: block lists and signs of spam, all in memory. For the event loop only.
+
+An ordinary post costs some microseconds and asks nobody.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from rookery.kernel.clock import HOUR, MINUTE, Clock, Millis
+from rookery.kernel.errors import FieldError, Invalid
+from rookery.kernel.text import Entities, entities
+from rookery.services.moderation.contract import ListAction, ListName
+from rookery.services.moderation.lists import Domains, Words, folded, host_of
+from rookery.services.users.contract import Role, User
+
+_NONE: Final[Mapping[str, ListAction]] = {}
+_WORD: Final = FieldError("content", "blocked_word", "{field} holds a word that is not allowed here")
+_DOMAIN: Final = FieldError("content", "blocked_domain", "{field} holds an address that is not allowed here")
+
+
+class HoldPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What looks like spam. A number of 0 switches its rule off."""
+
+    on: bool = True
+    posts: int = 100
+    """Tweets of one account within `posts_window`; further ones are held."""
+    posts_window: Millis = 10 * MINUTE
+    duplicates: int = 5
+    """Tweets of one account that say the same within `duplicates_window`; further ones are held."""
+    duplicates_window: Millis = HOUR
+    new_account: Millis = 24 * HOUR
+    """How long an account is new."""
+    new_links: int = 10
+    """Tweets with links by an account while it is new; further ones are held."""
+
+
+class Often:
+    """What happens too often, by key, in bounded memory: a leaky bucket for each. What goes on is too often for as long as it
+    goes on, and until a window has passed.
+    """
+
+    def __init__(self, limit: int, window: Millis, capacity: int = 100_000) -> None:
+        self._step = window / limit if limit else 0.0
+        self._window = window
+        self._capacity = capacity
+        self._until: OrderedDict[int, float] = OrderedDict()
+
+    def __call__(self, key: int, now: Millis) -> bool:
+        """Count it; whether it was too often."""
+        if not self._step:
+            return False
+        kept, most = self._until, now + 2 * self._window
+        until = kept.pop(key, now)
+        if until < now:
+            until = now
+        elif until > most:
+            # Nor must a clock that was set back count for longer.
+            until = most
+        until += self._step
+        kept[key] = until
+        if len(kept) > self._capacity:
+            kept.popitem(last=False)
+        # Half a step forgives rounding: the limit is a whole number of steps.
+        return until > now + self._window + self._step / 2
+
+
+class Screening:
+    """Implements `tweets.contract.Screen` and `users.contract.ProfileScreen`."""
+
+    def __init__(self, *, clock: Clock, policy: HoldPolicy | None = None) -> None:
+        self._clock = clock
+        self._policy = policy = policy or HoldPolicy()
+        self._posts = Often(policy.posts, policy.posts_window)
+        self._same = Often(policy.duplicates, policy.duplicates_window)
+        self._links = Often(policy.new_links, policy.new_account)
+        self._words = Words(_NONE)
+        self._domains = Domains(_NONE)
+        self._email_domains = Domains(_NONE)
+        self.held: dict[str, int] = dict.fromkeys(("rate", "duplicate", "links", "word", "domain"), 0)
+        """Tweets that were held by this process, by rule."""
+
+    def take(self, name: ListName, entries: Mapping[str, ListAction]) -> None:
+        """From now on these are the list's entries."""
+        match name:
+            case ListName.WORDS:
+                self._words = Words(entries)
+            case ListName.DOMAINS:
+                self._domains = Domains(entries)
+            case ListName.EMAIL_DOMAINS:
+                self._email_domains = Domains(entries)
+
+    # --- tweets
+
+    def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
+        rule = self._listed(content, found, media_url) or self._suspect(author, content, found, media_url)
+        if rule is not None:
+            self.held[rule] += 1
+        return rule
+
+    def editing(self, author: User, content: str, found: Entities, media_url: str | None) -> None:
+        """What an edit would turn into a tweet to be held is refused: it was seen already."""
+        rule = self._listed(content, found, media_url)
+        if rule is not None:
+            raise _refused(_WORD if rule == "word" else _DOMAIN)
+
+    def _listed(self, content: str, found: Entities, media_url: str | None) -> str | None:
+        """The list for which a tweet is to be held. Raises Invalid where it is to be refused."""
+        rule = None
+        action = self._words.find(content)
+        if action is not None:
+            if action is ListAction.REFUSE:
+                raise _refused(_WORD)
+            rule = "word"
+        if self._domains and (found.urls or media_url is not None):
+            hosts = [host_of(one.url) for one in found.urls]
+            if media_url is not None:
+                hosts.append(host_of(media_url))
+            action = self._domains.find(hosts)
+            if action is ListAction.REFUSE:
+                raise _refused(_DOMAIN)
+            if action is not None:
+                rule = rule or "domain"
+        return rule
+
+    def _suspect(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
+        policy = self._policy
+        if not policy.on or author.role is not Role.PERSON:
+            return None
+        now = self._clock.now()
+        # All are counted, whichever tells.
+        often = self._posts(author.id, now)
+        same = policy.duplicates > 0 and self._same(hash((author.id, _plain(content))), now)
+        young = now - author.created_at < policy.new_account
+        linked = young and (found.urls or media_url is not None) and self._links(author.id, now)
+        return "rate" if often else "duplicate" if same else "links" if linked else None
+
+    # --- profiles
+
+    def profile(self, fields: Mapping[str, Any]) -> list[FieldError]:
+        errors: list[FieldError] = []
+        for field in ("name", "bio", "location"):
+            text = fields.get(field)
+            if not text:
+                continue
+            if self._words.find(text) is ListAction.REFUSE:
+                errors.append(_of(_WORD, field))
+            elif self._domains and self._domains.find(host_of(one.url) for one in entities(text).urls):
+                errors.append(_of(_DOMAIN, field))
+        if (url := fields.get("avatar_url")) and self._domains.find([host_of(url)]):
+            errors.append(_of(_DOMAIN, "avatar_url"))
+        if (email := fields.get("email")) and self._email_domains.find([host_of(email.rpartition("@")[2])]):
+            sentence = "addresses of this domain are not taken here"
+            errors.append(FieldError("email", "blocked_email_domain", sentence))
+        return errors
+
+
+def _of(error: FieldError, field: str) -> FieldError:
+    return msgspec.structs.replace(error, field=field, params={"field": field})
+
+
+def _refused(error: FieldError) -> Invalid:
+    return Invalid(error.message, field=error.field, code=error.code)
+
+
+def _plain(content: str) -> str:
+    """What a tweet says, without regard to case, spaces and what cannot be seen."""
+    return "".join(folded(content).split())
