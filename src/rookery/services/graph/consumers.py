@@ -7,6 +7,7 @@ from rookery.services.graph.contract import (
     BecameFamous,
     Blocked,
     CeasedFamous,
+    EdgesErased,
     FameInterval,
     Followed,
     FollowsImported,
@@ -36,6 +37,8 @@ def react(log: EventLog, service: GraphService) -> None:
                     service.forget((blocker, blocked))
                 case Muted(muter_id=muter) | Unmuted(muter_id=muter):
                     service.forget((muter,))
+                case EdgesErased(other_ids=others):
+                    service.forget(others)
                 case FollowsImported(follower_ids=followers):
                     service.forget(followers)
                 case BecameFamous(author_id=author, from_id=since):

@@ -12,7 +12,7 @@ from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import hashtag_key, is_hashtag
-from rookery.kernel.visibility import Place, Viewer, account_visible, visible
+from rookery.kernel.visibility import Place, State, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets.contract import (
     Candidates,
@@ -197,9 +197,12 @@ class ReadService:
         """A tweet that the viewer sees, or the tombstone of one that they would see, if it has replies; NotFound else."""
         record, author, viewer = await self._facts(tweet_id, viewer_id)
         alive = msgspec.structs.replace(record, deleted=False) if record.deleted else record
-        if not visible(viewer, alive, author, Place.DIRECT):
+        erased = author.state is State.ERASED
+        if not visible(
+            viewer, alive, msgspec.structs.replace(author, state=State.ACTIVE) if erased else author, Place.DIRECT
+        ):
             raise not_found()
-        if record.deleted and not await self._store.has_replies(tweet_id):
+        if (record.deleted or erased) and not await self._store.has_replies(tweet_id):
             raise not_found()
         return record
 
