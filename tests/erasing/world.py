@@ -16,7 +16,29 @@ from tests.support import network_in
 
 PASSWORD = "correct horse battery"
 
-WORDS = ["zqxoldhandle", "zqxhandle", "zqxname", "zqxbio", "zqxlocation", "zqxmail", "zqxavatar", "1953-02-17", "zqxcontent", "zqxtag", "zqxmedia", "zqxearlier", "zqxoldtag", "zqxdeleted", "zqxdraft", "zqxscheduled", "zqxkey", "zqxapp", "zqxreply", "zqxquote", "zqxlong"]
+WORDS = [
+    "zqxoldhandle",
+    "zqxhandle",
+    "zqxname",
+    "zqxbio",
+    "zqxlocation",
+    "zqxmail",
+    "zqxavatar",
+    "1953-02-17",
+    "zqxcontent",
+    "zqxtag",
+    "zqxmedia",
+    "zqxearlier",
+    "zqxoldtag",
+    "zqxdeleted",
+    "zqxdraft",
+    "zqxscheduled",
+    "zqxkey",
+    "zqxapp",
+    "zqxreply",
+    "zqxquote",
+    "zqxlong",
+]
 """Each stands in one place."""
 
 KEPT = ("bobs own words", "bobs answer", "bobs quote")

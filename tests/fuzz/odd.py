@@ -13,6 +13,7 @@ PATHS = [
     "/v1/users/{u}",
     "/v1/users/me",
     "/v1/users/me/password",
+    "/v1/users/me/erase",
     "/v1/users/{u}/follow",
     "/v1/users/{u}/block",
     "/v1/users/{u}/followers",
@@ -263,6 +264,7 @@ BODIES_OF = {
         '{"email":0}',
     ],
     "/v1/users/me/password": ['{"old":0,"new":1}'],
+    "/v1/users/me/erase": ['{"password":0}'],
     "/v1/sessions": ['{"login":0,"password":1}', '{"login":0,"password":1,"app":2}'],
 }
 

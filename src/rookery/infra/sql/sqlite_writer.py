@@ -47,6 +47,9 @@ _SCRUB_PATIENCE = 0.05
 _VACUUM_STEPS = 100_000
 """Instructions of the engine between signs of life, while it writes the whole file anew."""
 
+_IN_MEMORY = 256 << 20
+"""Bytes up to which a file is written anew by way of memory, not of a temporary file, which has no name and is gone at the end."""
+
 _RETRY_FIRST = 0.1
 _RETRY_LAST = 5.0
 """Seconds between tries to get the store back after an error of the disk, where no write asks for it meanwhile."""
@@ -371,11 +374,14 @@ class Writer:
             self.thread.beat()
             return False
 
+        large = pragma(raw, "page_count") * pragma(raw, "page_size") > _IN_MEMORY
+        raw.execute(f"PRAGMA temp_store={'FILE' if large else 'MEMORY'}")
         raw.set_progress_handler(beat, _VACUUM_STEPS)
         try:
             raw.execute("VACUUM")
         finally:
             raw.set_progress_handler(None)
+            raw.execute("PRAGMA temp_store=MEMORY")
 
     def _undo(self, error: BaseException) -> None:
         self._complaints.tell("group commit failed", error)

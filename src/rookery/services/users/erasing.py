@@ -7,7 +7,7 @@ written after its eraser had passed.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -42,6 +42,11 @@ class Erasing:
         # Searching a large file, or writing it anew, is no stall.
         self.worker = Worker("erasing", self._run, slack=10)
         """Erases what is left of erased accounts."""
+
+    @property
+    def erases(self) -> Mapping[str, str]:
+        """Every table of every service, and what erasing does to it."""
+        return {table: fate for part in (self._store, *self._erasers) for table, fate in part.erases.items()}
 
     def account_changed(self, _user_id: int) -> None:
         """An account changed, perhaps to be erased: have a look."""
