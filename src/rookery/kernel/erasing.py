@@ -15,6 +15,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """False where something can't be removed yet: it is to be asked again."""
     traces: Sequence[int] = ()
     """Ids of the person's own things, by which remains of their rows can be found in files."""
+    words: Sequence[str] = ()
+    """Keys of text that were the person's alone, for the same."""
 
 
 class Eraser(Protocol):

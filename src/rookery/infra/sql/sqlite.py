@@ -131,12 +131,12 @@ class SqliteDatabase:
     async def write(self, work: Callable[[Transaction], T], *, brief: bool = False) -> T:
         return await self._writing.write(work, brief=brief)
 
-    async def scrub(self, ids: Sequence[int]) -> bool:
+    async def scrub(self, ids: Sequence[int], words: Sequence[str] = (), *, anew: bool = False) -> bool:
         """As `port.Scrubbed.scrub`."""
         if not await self._writing.empty_log():
             return False
         roots = text_trees(self._reader.raw)
-        if await asyncio.to_thread(remains, self._path, roots, ids):
+        if anew or await asyncio.to_thread(remains, self._path, roots, ids, words):
             _log.info("the file is written anew: deleted text was left in it")
             await self._writing.compact()
             return await self._writing.empty_log()

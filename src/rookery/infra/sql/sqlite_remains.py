@@ -3,9 +3,11 @@
 `secure_delete` overwrites what is deleted. It does not know of copies that the engine left behind while the row lived: when a page
 of a tree is split, the half that moves to another page stays where it was, in bytes that count as unused, until something is
 written there (`rebuildPage` in SQLite's btree.c). And it knows nothing of what was deleted before it was turned on. Both are found
-here, by the ids that stand in every row. https://www.sqlite.org/fileformat2.html
+here, by the ids that stand in every row; and by words, for indexes over text, where the text comes first and the id last, so that what
+is written over the end of a copy leaves the text. https://www.sqlite.org/fileformat2.html
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -20,8 +22,11 @@ less than 33 million pages.
 """
 _INNER: Final = (0x02, 0x05)
 _HEADER: Final = 100
-_AT_ONCE: Final = 1_024
-"""Pages that are read at once."""
+_AT_ONCE: Final = 256
+"""Pages that are read at once, some milliseconds of work."""
+_SHORTEST: Final = 4
+_BREATH: Final = 0.002
+"""Seconds between them in which the interpreter belongs to others alone."""
 _FEW: Final = 4
 """Ids, the first ones, that are looked for in every form: accounts. Those of tweets stand in rows as numbers."""
 
@@ -39,15 +44,16 @@ def text_trees(raw: apsw.Connection) -> list[int]:
     return [cast(int, row[0]) for row in raw.execute(_TEXT_TREES)]
 
 
-def remains(path: Path, roots: Sequence[int], ids: Sequence[int]) -> int:
-    """How many pages of the trees that begin at `roots` hold any of `ids` in unused bytes, or are free and not empty. The log has
-    to be empty.
+def remains(path: Path, roots: Sequence[int], ids: Sequence[int], words: Sequence[str] = ()) -> int:
+    """How many pages of the trees that begin at `roots` hold any of `ids` or `words` in unused bytes, or are free and not empty.
+    The log has to be empty.
 
     An id is looked for as rows hold it (8 bytes, big endian); the first ones, which are accounts', also as the key of a row (a
     varint), and as text in JSON. Somebody may write meanwhile: what was deleted before is not made again. Takes as long as
     reading the file; not for the event loop.
     """
     wanted = np.unique(np.array(ids, ">u8").astype(np.uint64))
+    sought = _Words(words)
     texts = [str(id).encode() for id in ids[:_FEW]] + [_varint(id) for id in ids[:_FEW]]
     with path.open("rb") as file:
         head = file.read(_HEADER)
@@ -62,6 +68,7 @@ def remains(path: Path, roots: Sequence[int], ids: Sequence[int]) -> int:
         file.seek(0)
         number = 0
         while chunk := file.read(size * _AT_ONCE):
+            time.sleep(_BREATH)
             for at in range(0, len(chunk) - size + 1, size):
                 number += 1
                 page = chunk[at : at + size]
@@ -70,22 +77,27 @@ def remains(path: Path, roots: Sequence[int], ids: Sequence[int]) -> int:
                     continue
                 if number not in pages:
                     continue
-                unused = b"\0\0".join(_unused(page, _HEADER if number == 1 else 0, size - reserved))
-                if unused and (_holds(unused, wanted) or any(text in unused for text in texts)):
+                gap, *blocks = _unused(page, _HEADER if number == 1 else 0, size - reserved)
+                unused = b"\0\0".join((*blocks, gap))
+                if unused and (
+                    _holds(unused, wanted)
+                    or any(text in unused for text in texts)
+                    or sought.stand_in(unused, bool(gap))
+                ):
                     found += 1
         return found
 
 
 def _unused(page: bytes, start: int, end: int) -> Iterator[bytes]:
-    """The bytes of a tree's page between its pointers and its first cell, and those of its free blocks."""
+    """The bytes of a tree's page between its pointers and its first cell, and those of its free blocks that are not empty."""
     header = _TREE.get(page[start])
     if header is None:
+        yield b""
         return
     cells = int.from_bytes(page[start + 3 : start + 5])
     first = int.from_bytes(page[start + 5 : start + 7]) or 65_536
     gap = page[start + header + 2 * cells : min(first, end)]
-    if any(gap):
-        yield gap.strip(b"\0")
+    yield gap.lstrip(b"\0")
     block = int.from_bytes(page[start + 1 : start + 3])
     seen = 0
     while 0 < block <= end - 4 and seen < end:
@@ -95,6 +107,28 @@ def _unused(page: bytes, start: int, end: int) -> Iterator[bytes]:
             yield rest
         block = int.from_bytes(page[block : block + 2])
         seen += max(length, 4)
+
+
+class _Words:
+    """Words that are looked for; those of less than four bytes tell nothing."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = [word for word in dict.fromkeys(one.encode() for one in words) if len(word) >= _SHORTEST]
+        self._heads = np.unique(np.array([int.from_bytes(word[:_SHORTEST]) for word in self._words], np.uint32))
+
+    def stand_in(self, unused: bytes, cut: bool) -> bool:
+        """Whether one stands there; or where it was `cut` at the end, whether it ends with the beginning of one."""
+        if not self._words or len(unused) < _SHORTEST:
+            return False
+        windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(unused, np.uint8), _SHORTEST)
+        heads = np.ascontiguousarray(windows).view(">u4").ravel()
+        # Nearly every page is done with by this.
+        if not np.isin(heads, self._heads).any():
+            return False
+        return any(
+            word in unused or (cut and any(unused.endswith(word[:end]) for end in range(_SHORTEST, len(word))))
+            for word in self._words
+        )
 
 
 def _holds(unused: bytes, wanted: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> bool:

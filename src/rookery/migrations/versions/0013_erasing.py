@@ -12,6 +12,8 @@ def upgrade() -> None:
         "users_erasures",
         sa.Column("user_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("words", sa.Text, nullable=False),
+        sa.Column("begun", sa.Integer, nullable=False),
         sqlite_strict=True,
     )
     op.create_index("graph_requests_by_follower", "graph_requests", ["follower_id", "followee_id"])

@@ -66,10 +66,13 @@ class TweetsEraser:
                 await self._database.write(lambda tx, m=mark, ids=marked: self._undo(tx, m, user_id, ids))
                 rows += len(marked)
                 tell()
+        hashtags: set[str] = set()
         while tweets := [row[0] for row in await self._database.all(s.OWN_TWEETS, user_id=user_id, limit=_TWEETS)]:
-            await self._database.write(lambda tx, ids=tweets: self._entomb(tx, ids))
+            hashtags |= await self._database.write(lambda tx, ids=tweets: self._entomb(tx, ids))
             rows += len(tweets)
             tell()
+        # What others use as well is no trace of anybody.
+        words = [tag for tag in hashtags if await self._database.one(s.TAGGED_AT_ALL, key=tag) is None]
         while keys := await self._database.all(s.OWN_KEYS, user_id=user_id, limit=_ROWS):
             await self._database.write(lambda tx, keys=keys: _drop_keys(tx, user_id, keys))
             rows += len(keys)
@@ -82,18 +85,22 @@ class TweetsEraser:
             traces += found.own
             rows += await self._bare(user_id, found, tell)
             tell()
-        return Outcome(rows, traces=traces)
+        return Outcome(rows, traces=traces, words=words)
 
     def _undo(self, tx: Transaction, mark: Mark, user_id: int, tweet_ids: Sequence[int]) -> None:
         for tweet_id in tweet_ids:
             self._store.undo(tx, mark, user_id, tweet_id)
 
-    def _entomb(self, tx: Transaction, tweet_ids: Sequence[int]) -> None:
+    def _entomb(self, tx: Transaction, tweet_ids: Sequence[int]) -> set[str]:
+        """Make these tombstones; the hashtags that they had."""
         now = self._clock.now()
+        hashtags: set[str] = set()
         for row in tx.all(s.TWEETS_BY_ID, ids=tweet_ids):
             record = tweet_of(row)
+            hashtags.update(record.hashtags)
             tx.run(s.BARE, tweet_id=record.id, to=_ids_alone(record.mentions))
             self._store.entomb(tx, record, now)
+        return hashtags
 
     async def _bare(self, user_id: int, found: _Found, tell: Callable[[], None]) -> int:
         """Empty what a step found; how many rows."""

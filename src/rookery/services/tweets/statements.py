@@ -299,8 +299,8 @@ OWN_MARKS = tuple(
 OWN_TWEETS = Statement(
     select(_t.id).where(_t.author_id == bindparam("user_id"), _standing).order_by(_t.id).limit(bindparam("limit"))
 )
-_own_keys = select(_k.route, _k.key).where(_k.user_id == bindparam("user_id")).limit(bindparam("limit"))
-OWN_KEYS = Statement(_own_keys)
+OWN_KEYS = Statement(select(_k.route, _k.key).where(_k.user_id == bindparam("user_id")).limit(bindparam("limit")))
+TAGGED_AT_ALL = Statement(select(_h.tweet_id).where(_h.key == bindparam("key")).limit(1))
 DROP_KEY = Statement(delete(KEYS).where(_this_key))
 DROP_AUTHOR = Statement(delete(AUTHORS).where(_a.user_id == bindparam("user_id")))
 # Steps through all tweets: tombstones and mentions can't be found by whose they are.

@@ -16,7 +16,7 @@ from rookery.infra.sql.port import Scrubbed
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.erasing import Eraser
-from rookery.services.users.store import UsersStore
+from rookery.services.users.store import Erasure, UsersStore
 
 _SETTLED: Millis = 20 * SECOND
 """Time after which no request goes on that began before the account was erased."""
@@ -25,6 +25,19 @@ _RETRY = 2.0
 """Seconds between tries, where something can't be removed yet."""
 
 _log: Any = structlog.get_logger("rookery.erasing")
+
+
+class _Known:
+    """What this process knows of the erasing of one account."""
+
+    def __init__(self, ids: dict[int, None], words: dict[str, None], anew: bool) -> None:
+        self.ids = ids
+        """What its files are searched for; the account's own id first. And words:"""
+        self.words = words
+        self.anew = anew
+        """Whether more than that may have been removed."""
+        self.removed = False
+        self.clean = False
 
 
 class Erasing:
@@ -36,9 +49,7 @@ class Erasing:
         self._files = files
         self._clock = clock
         self._wake = asyncio.Event()
-        self._traces: dict[int, Sequence[int]] = {}
-        """Accounts that the erasers are done with, and what their files are searched for."""
-        self._scrubbed: set[int] = set()
+        self._known: dict[int, _Known] = {}
         # Searching a large file, or writing it anew, is no stall.
         self.worker = Worker("erasing", self._run, slack=10)
         """Erases what is left of erased accounts."""
@@ -54,62 +65,66 @@ class Erasing:
 
     async def finish(self, user_id: int) -> None:
         """Do everything that is left for one account, where nobody else serves the folder."""
-        while user_id in dict(await self._store.unfinished()):
-            if not await self._erase(user_id, settled=True):
+        while (order := await self._order(user_id)) is not None:
+            if not await self._erase(order, settled=True):
                 await asyncio.sleep(_RETRY / 10)
 
     async def pending(self, user_id: int) -> bool:
         """Whether anything of this erased account may be left."""
-        return user_id in dict(await self._store.unfinished())
+        return await self._order(user_id) is not None
 
     async def round(self) -> Millis | None:
         """One look at every account that is being erased; when the next one is due, None where there is nothing to do."""
         due: Millis | None = None
-        for user_id, at in await self._store.unfinished():
+        for order in await self._store.unfinished():
             # A moment in the future is one from before the clock was set back.
-            settles = min(at, self._clock.now()) + _SETTLED
-            if not await self._erase(user_id, settled=self._clock.now() >= settles):
-                again = settles if user_id in self._scrubbed else self._clock.now() + int(_RETRY * SECOND)
+            settles = min(order.at, self._clock.now()) + _SETTLED
+            if not await self._erase(order, settled=self._clock.now() >= settles):
+                known = self._known.get(order.user_id)
+                retry = self._clock.now() + int(_RETRY * SECOND)
+                again = max(settles, retry) if known is not None and known.clean else retry
                 due = again if due is None else min(due, again)
         return due
 
-    async def _erase(self, user_id: int, *, settled: bool) -> bool:
+    async def _order(self, user_id: int) -> Erasure | None:
+        return next((order for order in await self._store.unfinished() if order.user_id == user_id), None)
+
+    async def _erase(self, order: Erasure, *, settled: bool) -> bool:
         """Do what can be done now; whether that was all."""
-        if user_id not in self._scrubbed:
-            return await self._clean(user_id) and settled and await self._erase(user_id, settled=True)
-        if not settled:
+        known = self._known.get(order.user_id)
+        if known is None:
+            # What a process before this one removed is not known here.
+            known = self._known[order.user_id] = _Known({order.user_id: None}, dict.fromkeys(order.words), order.begun)
+            await self._store.begin_erasing(order.user_id)
+        if not known.removed:
+            await self._remove(order.user_id, known)
+        if known.removed and not known.clean:
+            if order.words:
+                # The order names the account, too; from now on only this process knows by what.
+                await self._store.forget_words(order.user_id)
+            known.clean = await self._files.scrub(list(known.ids), list(known.words), anew=known.anew)
+        if not (known.clean and settled):
             return False
-        if await self._remove(user_id):
-            self._scrubbed.discard(user_id)
+        if await self._remove(order.user_id, known):
+            known.clean = False
             return False
-        await self._store.finish_erasing(user_id)
-        self._scrubbed.discard(user_id)
-        self._traces.pop(user_id, None)
+        await self._store.finish_erasing(order.user_id)
+        del self._known[order.user_id]
         # An operator who brings back an older backup has to erase it again.
-        _log.info("an account was erased", user=user_id)
+        _log.info("an account was erased", user=order.user_id)
         return True
 
-    async def _clean(self, user_id: int) -> bool:
-        if user_id not in self._traces:
-            await self._remove(user_id)
-        if user_id not in self._traces or not await self._files.scrub(self._traces[user_id]):
-            return False
-        self._scrubbed.add(user_id)
-        return True
-
-    async def _remove(self, user_id: int) -> bool:
+    async def _remove(self, user_id: int, known: "_Known") -> bool:
         """Have every service remove what it has; whether there was anything, or still is."""
-        self._traces.pop(user_id, None)
-        rows, traces, finished = 0, [user_id], True
+        rows, known.removed = 0, True
         for eraser in self._erasers:
             done = await eraser.erase(user_id, self.worker.beat)
             rows += done.rows
-            traces += done.traces
-            finished = finished and done.finished
+            known.ids.update(dict.fromkeys(done.traces))
+            known.words.update(dict.fromkeys(done.words))
+            known.removed = known.removed and done.finished
             self.worker.beat()
-        if finished:
-            self._traces[user_id] = traces
-        return bool(rows) or not finished
+        return bool(rows) or not known.removed
 
     async def _run(self) -> None:
         while True:

@@ -76,6 +76,20 @@ class NewSession(msgspec.Struct, frozen=True):
     token_hash: bytes
 
 
+class Erasure(msgspec.Struct, frozen=True):
+    """The order to erase an account. Its repr tells nothing private, for logs."""
+
+    user_id: int
+    at: Millis
+    words: Sequence[str]
+    """The handle and the email address, in the form by which they were found."""
+    begun: bool
+    """Whether anything may have been removed already, by a process that is no more."""
+
+    def __repr__(self) -> str:
+        return f"Erasure({self.user_id})"
+
+
 class Watcher(Protocol):
     """What holds users and tokens in memory. Called on the event loop, after the commit, in the order of commits."""
 
@@ -310,7 +324,8 @@ class UsersStore:
             tx.run(t.DROP_ACTIVITY, user_id=user_id)
             user = self._turn(tx, rules.emptied(known.user), State.ERASED, now)
             tx.run(t.SET_MOMENTS, user_id=user_id, state_since=now, moment=user.created_at)
-            tx.run(t.ADD_ERASURE, user_id=user_id, at=now)
+            words = [key for key in (known.user.handle.lower(), known.email_key) if key is not None]
+            tx.run(t.ADD_ERASURE, user_id=user_id, at=now, words=msgspec.json.encode(words).decode(), begun=0)
             self._outbox.append(tx, Erased(user_id, user.version))
 
         await self._database.write(work)
@@ -324,9 +339,20 @@ class UsersStore:
         "users_erasures": "the order to erase: removed when all is done",
     }
 
-    async def unfinished(self) -> list[tuple[int, Millis]]:
-        """Erased accounts of which something may be left, and since when; the oldest first, some of them."""
-        return [(row[0], row[1]) for row in await self._database.all(t.UNFINISHED, limit=_ERASED_AT_ONCE)]
+    async def unfinished(self) -> list[Erasure]:
+        """Erased accounts of which something may be left; the oldest first, some of them."""
+        return [
+            Erasure(user_id, at, msgspec.json.decode(words, type=list[str]), bool(begun))
+            for user_id, at, words, begun in await self._database.all(t.UNFINISHED, limit=_ERASED_AT_ONCE)
+        ]
+
+    async def begin_erasing(self, user_id: int) -> None:
+        """From now on what is left of this erased account tells no more of all that there was."""
+        await self._database.write(lambda tx: tx.run(t.BEGIN_ERASURE, id=user_id))
+
+    async def forget_words(self, user_id: int) -> None:
+        """The order to erase this account is to name it by its id alone."""
+        await self._database.write(lambda tx: tx.run(t.FORGET_WORDS, id=user_id))
 
     async def finish_erasing(self, user_id: int) -> None:
         """Nothing of this erased account is left."""

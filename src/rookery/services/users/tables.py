@@ -105,6 +105,8 @@ ERASURES = Table(
     METADATA,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
+    Column("words", Text, nullable=False),  # JSON: the keys by which the account was found, for the search of the files
+    Column("begun", Integer, nullable=False),  # whether anything was removed already
     sqlite_strict=True,
 )
 
@@ -242,4 +244,6 @@ DROP_PRIVATE = Statement(delete(PRIVATE).where(_p.user_id == bindparam("user_id"
 DROP_ACTIVITY = Statement(delete(ACTIVITY).where(ACTIVITY.c.user_id == bindparam("user_id")))
 ADD_ERASURE = Statement(insert(ERASURES).values(_bound(ERASURES)).on_conflict_do_nothing())
 END_ERASURE = Statement(delete(ERASURES).where(ERASURES.c.user_id == bindparam("user_id")))
-UNFINISHED = Statement(select(ERASURES.c.user_id, ERASURES.c.at).order_by(ERASURES.c.at).limit(bindparam("limit")))
+BEGIN_ERASURE = Statement(update(ERASURES).where(ERASURES.c.user_id == bindparam("id")).values(begun=1))
+FORGET_WORDS = Statement(update(ERASURES).where(ERASURES.c.user_id == bindparam("id")).values(words="[]"))
+UNFINISHED = Statement(select(*ERASURES.c).order_by(ERASURES.c.at).limit(bindparam("limit")))
