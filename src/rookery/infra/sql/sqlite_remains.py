@@ -25,6 +25,8 @@ _HEADER: Final = 100
 _AT_ONCE: Final = 256
 """Pages that are read at once, some milliseconds of work."""
 _SHORTEST: Final = 4
+_ENOUGH: Final = 8
+"""Bytes of a word that tell something, at the end of what is left and anywhere."""
 _BREATH: Final = 0.002
 """Seconds between them in which the interpreter belongs to others alone."""
 _FEW: Final = 4
@@ -77,12 +79,9 @@ def remains(path: Path, roots: Sequence[int], ids: Sequence[int], words: Sequenc
                     continue
                 if number not in pages:
                     continue
-                gap, *blocks = _unused(page, _HEADER if number == 1 else 0, size - reserved)
-                unused = b"\0\0".join((*blocks, gap))
+                unused = b"\0\0".join(_unused(page, _HEADER if number == 1 else 0, size - reserved))
                 if unused and (
-                    _holds(unused, wanted)
-                    or any(text in unused for text in texts)
-                    or sought.stand_in(unused, bool(gap))
+                    _holds(unused, wanted) or any(text in unused for text in texts) or sought.stand_in(unused)
                 ):
                     found += 1
         return found
@@ -92,12 +91,12 @@ def _unused(page: bytes, start: int, end: int) -> Iterator[bytes]:
     """The bytes of a tree's page between its pointers and its first cell, and those of its free blocks that are not empty."""
     header = _TREE.get(page[start])
     if header is None:
-        yield b""
         return
     cells = int.from_bytes(page[start + 3 : start + 5])
     first = int.from_bytes(page[start + 5 : start + 7]) or 65_536
     gap = page[start + header + 2 * cells : min(first, end)]
-    yield gap.lstrip(b"\0")
+    if any(gap):
+        yield gap.lstrip(b"\0")
     block = int.from_bytes(page[start + 1 : start + 3])
     seen = 0
     while 0 < block <= end - 4 and seen < end:
@@ -116,8 +115,8 @@ class _Words:
         self._words = [word for word in dict.fromkeys(one.encode() for one in words) if len(word) >= _SHORTEST]
         self._heads = np.unique(np.array([int.from_bytes(word[:_SHORTEST]) for word in self._words], np.uint32))
 
-    def stand_in(self, unused: bytes, cut: bool) -> bool:
-        """Whether one stands there; or where it was `cut` at the end, whether it ends with the beginning of one."""
+    def stand_in(self, unused: bytes) -> bool:
+        """Whether one stands there, or its first eight bytes, or fewer behind which others were written over with zeros or data."""
         if not self._words or len(unused) < _SHORTEST:
             return False
         windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(unused, np.uint8), _SHORTEST)
@@ -125,10 +124,10 @@ class _Words:
         # Nearly every page is done with by this.
         if not np.isin(heads, self._heads).any():
             return False
-        return any(
-            word in unused or (cut and any(unused.endswith(word[:end]) for end in range(_SHORTEST, len(word))))
-            for word in self._words
-        )
+        if any(word[:_ENOUGH] in unused for word in self._words):
+            return True
+        ends = {run[-size:] for run in unused.split(b"\0") for size in range(_SHORTEST, _ENOUGH) if len(run) >= size}
+        return any(word[:size] in ends for word in self._words for size in range(_SHORTEST, _ENOUGH))
 
 
 def _holds(unused: bytes, wanted: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> bool:
