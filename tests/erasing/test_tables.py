@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
 from rookery.infra.events.port import decode
 from rookery.infra.sql.port import Statement
 from rookery.kernel.clock import ManualClock
-from rookery.services.tweets.contract import Posted
+from rookery.services.tweets.contract import NewTweet, Posted
 from rookery.services.users.contract import NewPerson
 from tests.infra.sql.test_migrations import described
 from tests.support import caught_up, network_in
@@ -35,15 +36,13 @@ async def test_the_log_names_an_erased_person_no_more_and_parked_events_keep_no_
     async with network_in(tmp_path, clock) as network:
         made = await network.users.import_people([NewPerson("ann"), NewPerson("bob")])
         ann, bob = made["ann"], made["bob"]
-        from rookery.services.tweets.contract import NewTweet
-
         await network.ingestion.post(ann, NewTweet("hello #zqxtag"))
         await network.ingestion.post(bob, NewTweet("hello #bobstag"))
         await network.database.write(lambda tx: tx.run(Statement(text(PARK))))
         await network.users.erase(ann, None)
         await caught_up(network)
         await network.erasing.finish(ann)
-        bodies = network.database._reader.raw.execute("SELECT name, body FROM events_log").fetchall()
+        bodies: list[Any] = network.database._reader.raw.execute("SELECT name, body FROM events_log").fetchall()
         naming = [name for name, body in bodies if str(ann) in body]
         assert set(naming[:-1]) <= {"users.erased"}, "the newest event of all stays"
         assert any("bobstag" in body for _, body in bodies)

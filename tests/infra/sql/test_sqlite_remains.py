@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
@@ -31,7 +32,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 async def run(store: SqliteDatabase, statement: str, rows: list[tuple[object, ...]]) -> None:
-    await store.write(lambda tx: tx.raw.executemany(statement, rows))
+    await store.write(lambda tx: cast(Any, tx).raw.executemany(statement, rows))
 
 
 async def write_words(store: SqliteDatabase, seed: int, count: int = 4_000) -> tuple[list[int], list[str]]:
