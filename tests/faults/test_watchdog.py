@@ -41,7 +41,7 @@ CONSUMERS = {
     "consumer tweets.cache",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {"erasing", "interest", "last-active", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):
@@ -145,7 +145,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    workers |= {worker.name: worker for worker in (network.interests.worker, network.drafts.worker, network.upkeep)}
+    others = network.interests.worker, network.drafts.worker, network.erasing.worker, network.upkeep
+    workers |= {worker.name: worker for worker in others}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
     await network.users.seen(world.author)

@@ -13,6 +13,7 @@ PATHS = [
     "/v1/users/{u}",
     "/v1/users/me",
     "/v1/users/me/password",
+    "/v1/users/me/erase",
     "/v1/users/{u}/follow",
     "/v1/users/{u}/block",
     "/v1/users/{u}/followers",
@@ -270,6 +271,7 @@ BODIES_OF = {
     "/v1/admin/reports/{m}": ['{"state":"resolved","note":0}'],
     "/v1/admin/registrations/{m}": ['{"approved":true,"reason":0}'],
     "/v1/admin/blocklists/words": ['{"entries":["lottery"],"action":"hold","reason":0}'],
+    "/v1/users/me/erase": ['{"password":0}'],
     "/v1/sessions": ['{"login":0,"password":1}', '{"login":0,"password":1,"app":2}'],
 }
 

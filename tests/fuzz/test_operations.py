@@ -29,7 +29,7 @@ from tests.fuzz.wire import Got
 from tests.fuzz.world import World, served
 
 TAGS = {
-    "accounts": 11,
+    "accounts": 12,
     "people": 14,
     "tweets": 25,
     "choices": 10,

@@ -1,5 +1,7 @@
 """`user …`: accounts."""
 
+import asyncio
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,13 +9,16 @@ import typer
 
 from rookery.commands.common import Data, Json, find, noted, public, settings_of, time_text, with_network
 from rookery.kernel.clock import DAY
-from rookery.terminal import answer, ask_secret, say
+from rookery.terminal import answer, ask_secret, fail, say
 
 if TYPE_CHECKING:
     from rookery.services.users.contract import Invitation, User
     from rookery.wiring import Network
 
 users = typer.Typer(help="Accounts: make, look at, change.", no_args_is_help=True)
+
+_PATIENCE = 90
+"""Seconds to wait for a running server: it looks through everything once more after 20."""
 
 Login = Annotated[str, typer.Argument(metavar="HANDLE", help="A handle or an email address.")]
 
@@ -160,3 +165,40 @@ def deactivate_user(login: Login, data: Data = None) -> None:
         return user
 
     say(f"@{with_network(settings_of(data), work).handle} is deactivated")
+
+
+@users.command("erase")
+def erase_user(
+    login: Login,
+    data: Data = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+) -> None:
+    """Erase an account and everything it wrote, for good. Nothing brings it back but an older backup."""
+    from rookery.wiring import FolderInUse, server_lock
+
+    used = settings_of(data)
+    user = with_network(used, lambda network: find(network, login))
+    if not yes:
+        if not sys.stdin.isatty():
+            fail("erasing can't be undone; say --yes where nobody can be asked", 2)
+        typer.confirm(f"Erase @{user.handle} and everything they wrote, for good?", abort=True, err=True)
+
+    async def work(network: "Network") -> bool:
+        await network.users.erase(user.id, None)
+        try:
+            async with server_lock(used):
+                await network.erasing.finish(user.id)
+        except FolderInUse:
+            # The server does it; it heard of it by the event.
+            for _ in range(_PATIENCE):
+                if not await network.erasing.pending(user.id):
+                    break
+                await asyncio.sleep(1)
+            else:
+                return False
+        return True
+
+    if with_network(used, work):
+        say(f"@{user.handle} is erased, from every file too; backups are yours to remove")
+    else:
+        say(f"@{user.handle} is erased; the server has not finished with the files yet, and goes on with it")

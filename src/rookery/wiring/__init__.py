@@ -11,6 +11,7 @@ import structlog
 
 from rookery import migrations
 from rookery.infra.cache.memory import MemoryCache
+from rookery.infra.events.erasing import LogEraser
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
@@ -54,6 +55,7 @@ from rookery.services.timelines.service import TimelinePolicy, TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets import consumers as tweets_consumers
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
+from rookery.services.tweets.erasing import TweetsEraser
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.moderating import StandingService
 from rookery.services.tweets.reads import ReadService
@@ -61,6 +63,7 @@ from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
 from rookery.services.users.contract import EVERYBODY, RegistrationMode, User, Users
+from rookery.services.users.erasing import Erasing
 from rookery.services.users.service import UsersPolicy, UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
@@ -176,6 +179,19 @@ class Network:
             clock=clock,
             policy=_timeline_policy(settings),
         )
+        self.erasing = Erasing(
+            store=self.users_store,
+            # Every service that keeps anything of people; the log last, as the others tell it what they do.
+            erasers=(
+                DraftStore(database),
+                TweetsEraser(self.tweet_store, database, ids, clock),
+                self.graph_store,
+                LogEraser(self.log, database),
+            ),
+            files=database,
+            clock=clock,
+        )
+        self.users.watch(self.erasing.account_changed)
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
         # Removing many old events at once takes long, and is no stall.
@@ -197,10 +213,10 @@ class Network:
         self.watchdog.watch(*self.log.workers, self.users.worker)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: scheduled tweets, what people looked at, upkeep, the guard
-        of the loop.
+        """Begin what only the folder's server does in the background: scheduled tweets, erasing, what people looked at, upkeep, the
+        guard of the loop.
         """
-        workers = self.interests.worker, self.drafts.worker, self.upkeep
+        workers = self.interests.worker, self.drafts.worker, self.erasing.worker, self.upkeep
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -210,6 +226,7 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.upkeep.stop()
+        await self.erasing.worker.stop()
         await self.drafts.worker.stop()
         await self.interests.worker.stop()
         with suppress(Exception):

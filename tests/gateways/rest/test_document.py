@@ -53,6 +53,7 @@ CALLS = """
     GET /v1/admin/tweets/{id}, PUT /v1/admin/tweets/{id}/standing, PUT /v1/admin/tweets/{id}/label, GET /v1/admin/held
     GET /v1/admin/blocklists/{list}, POST /v1/admin/blocklists/{list}, DELETE /v1/admin/blocklists/{list}/{id}
     GET /v1/admin/audit
+    POST /v1/users/me/erase
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

@@ -155,7 +155,7 @@ async def test_a_reader_that_never_ends_does_not_stop_writers_for_good(file, mon
         stuck.execute("SELECT count(*) FROM pages").fetchall()
         waits: list[bool] = []
         truncate = store._writing._truncate_wal
-        monkeypatch.setattr(store._writing, "_truncate_wal", lambda: waits.append(truncate()) or waits[-1])
+        monkeypatch.setattr(store._writing, "_truncate_wal", lambda s: waits.append(truncate(s)) or waits[-1])
         for _ in range(100):
             await write(store, 2)
         assert await count(store) == 201

@@ -189,6 +189,20 @@ class Histories(RuleBasedStateMachine):
     def change_state(self, a: int, state: State) -> None:
         self.do(self.network.users.set_state(self.people[a], state))
 
+    @rule(a=person, mark=pick, finish=st.booleans())
+    def erase(self, a: int, mark: int, finish: bool) -> None:
+        """`a` is erased, at once everywhere, whether or not the erasing has come to the end yet; somebody new takes the name."""
+        if mark % 3:
+            return  # now and then: the dead tell no tales
+        old = self.people[a]
+        self.do(self.network.users.erase(old, None))
+        self.everybody_reads()
+        if finish:
+            self.do(caught_up(self.network))
+            self.do(self.network.erasing.finish(old))
+        self.people[a] = self.do(self.network.users.import_people([NewPerson(f"p{a}")]))[f"p{a}"]
+        self.everybody_reads()
+
     # --- tweets
 
     def posted(self, author: int, new: NewTweet) -> None:

@@ -100,6 +100,18 @@ class AccountCalls:
                 errors=(404, 429),
             ),
             Operation(
+                id="erase_me",
+                method="POST",
+                path="/v1/users/me/erase",
+                summary="Erase my account and everything I wrote, for good; nothing brings it back",
+                tag=_TAG,
+                access=Access.WRITE,
+                handle=self.erase_me,
+                body=shapes.Erasure,
+                status=204,
+                errors=(404, 429),
+            ),
+            Operation(
                 id="get_user",
                 method="GET",
                 path="/v1/users/{id}",
@@ -190,6 +202,10 @@ class AccountCalls:
     async def change_password(self, call: Call) -> Answer:
         given = call.body(shapes.PasswordChange)
         await self._users.change_password(call.me.user_id, given.old, given.new, call.me.session_id)
+        return Answer(status=204)
+
+    async def erase_me(self, call: Call) -> Answer:
+        await self._users.erase(call.me.user_id, call.body(shapes.Erasure).password)
         return Answer(status=204)
 
     async def get_user(self, call: Call) -> Answer:

@@ -472,6 +472,12 @@ class PasswordChange(Request, frozen=True):
     new: _Password
 
 
+class Erasure(Request, frozen=True):
+    """The password, so that nobody else erases an account with a token alone."""
+
+    password: str
+
+
 class NewTweet(Request, frozen=True):
     """What to post."""
 

@@ -442,11 +442,7 @@ class SqlEventLog:
 
     async def trim(self, keep: Millis) -> int:
         """Delete events older than `keep` ms that every group has handled; how many. Events of no group go by age alone."""
-        groups = await self._database.all(t.ALL_GROUPS)
-        offsets = [offset for name, offset, durable, _ in groups if durable and name not in self._groups]
-        offsets += [group.offset for group in self._groups.values()]
-        # The newest event stays, so that the log never looks as if nothing had ever happened.
-        upto = min([*offsets, await self.head() - 1])
+        upto = await self.handled()
         before = self._clock.now() - keep
         total = 0
         while True:
@@ -455,6 +451,15 @@ class SqlEventLog:
             total += gone
             if gone < _TRIM_CHUNK:
                 return total
+
+    async def handled(self) -> int:
+        """The offset up to which every group has handled all, and events may be removed. The newest event stays, so that the log
+        never looks as if nothing had ever happened.
+        """
+        groups = await self._database.all(t.ALL_GROUPS)
+        offsets = [offset for name, offset, durable, _ in groups if durable and name not in self._groups]
+        offsets += [group.offset for group in self._groups.values()]
+        return min([*offsets, await self.head() - 1])
 
     # --- for operators
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    and_,
     bindparam,
     delete,
     func,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from rookery.infra.sql.port import Statement, insert
+from rookery.infra.sql.port import Statement, insert, one_of
 
 METADATA = MetaData()
 
@@ -175,4 +176,26 @@ REPLAY = Statement(
         or_(bindparam("group_name") == "", PARKED.c.group_name == bindparam("group_name")),
         or_(bindparam("offset") == 0, PARKED.c.offset == bindparam("offset")),
     )
+)
+
+# --- erasing: events that name a person, whose id stands as a number in their JSON
+
+_named = LOG.c.body.contains(bindparam("person"))
+_erasable = and_(LOG.c.offset > bindparam("after"), LOG.c.offset <= bindparam("upto"), LOG.c.name != "users.erased")
+_step = select(LOG.c.offset).where(LOG.c.offset > bindparam("after")).order_by(LOG.c.offset).limit(bindparam("limit"))
+STEP = Statement(select(func.max(_step.subquery().c.offset)))
+NAMING = Statement(select(LOG.c.offset).where(_erasable, _named).order_by(LOG.c.offset))
+DROP_EVENTS = Statement(delete(LOG).where(one_of(LOG.c.offset, "offsets")))
+PARKED_NAMING = Statement(
+    select(PARKED.c.group_name, PARKED.c.offset, PARKED.c.name, PARKED.c.body, PARKED.c.error).where(
+        PARKED.c.body.contains(bindparam("person"))
+    )
+)
+REDACT = Statement(
+    update(PARKED)
+    .values(body=bindparam("new_body"), error=bindparam("new_error"))
+    .where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.offset == bindparam("at_offset"))
+)
+DROP_PARKED = Statement(
+    delete(PARKED).where(PARKED.c.group_name == bindparam("group_name"), PARKED.c.offset == bindparam("at_offset"))
 )

@@ -96,6 +96,18 @@ class Duplicate(Exception):
     """A unique index forbids a row. Stores turn this into an error that people understand, or avoid it by conflict clauses."""
 
 
+class Scrubbed(Protocol):
+    """A database that can see to it that what was deleted is in none of its files."""
+
+    async def scrub(self, ids: Sequence[int], words: Sequence[str] = (), *, anew: bool = False) -> bool:
+        """Leave nothing of deleted rows in any file, unused bytes and logs included; `ids`, of the account first, stood in them, and
+        `words` where text is a key. With `anew` what stood there is not known, and everything is written anew.
+
+        False where somebody reads an older state at present: to be tried again. The disk's own blocks are beyond it.
+        """
+        ...
+
+
 class Database(Protocol):
     """Relational storage. Safe to use from the event loop only."""
 

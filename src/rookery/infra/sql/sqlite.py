@@ -21,6 +21,7 @@ from rookery.infra.sql.sqlite_connect import APPLICATION_ID as APPLICATION_ID
 from rookery.infra.sql.sqlite_connect import connect, pragma
 from rookery.infra.sql.sqlite_damage import DamageWatch, verify
 from rookery.infra.sql.sqlite_errors import Translated, cannot_open, closed
+from rookery.infra.sql.sqlite_remains import remains, text_trees
 from rookery.infra.sql.sqlite_statements import Connection, LimitedReader
 from rookery.infra.sql.sqlite_writer import Writer, call_back
 
@@ -129,6 +130,17 @@ class SqliteDatabase:
 
     async def write(self, work: Callable[[Transaction], T], *, brief: bool = False) -> T:
         return await self._writing.write(work, brief=brief)
+
+    async def scrub(self, ids: Sequence[int], words: Sequence[str] = (), *, anew: bool = False) -> bool:
+        """As `port.Scrubbed.scrub`."""
+        if not await self._writing.empty_log():
+            return False
+        roots = text_trees(self._reader.raw)
+        if anew or await asyncio.to_thread(remains, self._path, roots, ids, words):
+            _log.info("the file is written anew: deleted text was left in it")
+            await self._writing.compact()
+            return await self._writing.empty_log()
+        return True
 
     def note_damage(self, error: BaseException) -> None:
         """The file is not what it was: from now on `health` says so, and the log is left as it is."""

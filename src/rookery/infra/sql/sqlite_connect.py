@@ -56,6 +56,8 @@ def _prepare(raw: apsw.Connection, busy_timeout: float) -> None:
         reserve_checksums(raw)
     _use_wal(raw, busy_timeout)
     raw.execute("PRAGMA synchronous=FULL")
+    # What is deleted is overwritten with zeros: on pages that are written anyway, and on those that fall free.
+    raw.execute("PRAGMA secure_delete=ON")
     if mark == 0:
         raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
 

@@ -41,6 +41,15 @@ _WAL_LIMIT = 64_000
 """Pages in the WAL (256 MB) after which the writer waits for readers, so that it can begin the WAL anew; if they do not end
 within the time limit of scans, it waits again at twice the size."""
 
+_SCRUB_PATIENCE = 0.05
+"""Seconds that the writer waits for readers of the log where it is asked to empty it: whoever asks comes again."""
+
+_VACUUM_STEPS = 100_000
+"""Instructions of the engine between signs of life, while it writes the whole file anew."""
+
+_IN_MEMORY = 256 << 20
+"""Bytes up to which a file is written anew by way of memory, not of a temporary file, which has no name and is gone at the end."""
+
 _RETRY_FIRST = 0.1
 _RETRY_LAST = 5.0
 """Seconds between tries to get the store back after an error of the disk, where no write asks for it meanwhile."""
@@ -51,11 +60,18 @@ _log: Any = structlog.get_logger("rookery.sql")
 class _Job:
     """A transaction that waits for the writer, and what became of it."""
 
-    __slots__ = ("calls", "error", "future", "result", "work")
+    __slots__ = ("aside", "calls", "error", "future", "result", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], future: "asyncio.Future[Any]") -> None:
+    def __init__(
+        self,
+        work: Callable[[Transaction], Any],
+        future: "asyncio.Future[Any]",
+        aside: Callable[[], Any] | None = None,
+    ) -> None:
         self.work = work
         self.future = future
+        self.aside = aside
+        """What is done outside of any transaction, instead of `work`."""
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -167,6 +183,27 @@ class Writer:
                 loop.call_soon(self._run_brief)
         return await future
 
+    async def empty_log(self) -> bool:
+        """Copy the log into the database and cut it to nothing; False where somebody reads it, or the store has trouble."""
+        return await self._aside(lambda: self._empty_log(_SCRUB_PATIENCE))
+
+    async def compact(self) -> None:
+        """Write the whole file anew, without anything that is not data. Nothing else is written meanwhile; reads go on.
+
+        Raises the driver's errors.
+        """
+        await self._aside(self._compact)
+
+    async def _aside(self, act: Callable[[], T]) -> T:
+        if self._closed:
+            raise closed()
+        if self.thread.stuck:
+            raise not_answering()
+        job = _Job(lambda _: None, asyncio.get_running_loop().create_future(), act)
+        self._open.add(job)
+        self._hand_over([job])
+        return await job.future
+
     def _hand_over(self, jobs: Iterable[_Job]) -> None:
         for job in jobs:
             self._handed.add(job)
@@ -222,6 +259,7 @@ class Writer:
         self._engaged = False
         while not ending:
             batch: list[_Job] = []
+            asides: list[_Job] = []
             begun = False
             self.thread.rest()
             job = self._next()
@@ -231,7 +269,7 @@ class Writer:
                     # Alone, as it is only handed over while nothing else is.
                     batch, begun = job.jobs, True
                     break
-                batch.append(job)
+                (batch if job.aside is None else asides).append(job)
                 if len(batch) == _MAX_BATCH:
                     break
                 try:
@@ -242,6 +280,10 @@ class Writer:
                 ending = True
             if batch:
                 self._commit(batch, begun)
+            for job in asides:
+                self._run_aside(job)
+            if batch or asides:
+                batch += asides
                 self.thread.beat()
                 self._engaged = self._wal_pages > _CHECKPOINT_PAGES
                 assert self._loop is not None
@@ -310,6 +352,36 @@ class Writer:
             job.calls = []
             raw.execute("ROLLBACK TO job")
         raw.execute("RELEASE job")
+
+    def _run_aside(self, job: _Job) -> None:
+        assert job.aside is not None
+        try:
+            if self._distrusted:
+                self._reopen()
+            job.result = job.aside()
+        except apsw.Error as error:
+            job.error = failure(error)
+            self._undo(error)
+
+    def _empty_log(self, patience: float) -> bool:
+        self._wal_pages = 0
+        return not self._damage.state and self._truncate_wal(patience)
+
+    def _compact(self) -> None:
+        raw = self.raw
+
+        def beat() -> bool:
+            self.thread.beat()
+            return False
+
+        large = pragma(raw, "page_count") * pragma(raw, "page_size") > _IN_MEMORY
+        raw.execute(f"PRAGMA temp_store={'FILE' if large else 'MEMORY'}")
+        raw.set_progress_handler(beat, _VACUUM_STEPS)
+        try:
+            raw.execute("VACUUM")
+        finally:
+            raw.set_progress_handler(None)
+            raw.execute("PRAGMA temp_store=MEMORY")
 
     def _undo(self, error: BaseException) -> None:
         self._complaints.tell("group commit failed", error)
@@ -440,7 +512,7 @@ class Writer:
             self.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if pages > self._insist_at:
                 # Readers that overlap without a gap keep the log from beginning anew by itself.
-                self._insist_at = _WAL_LIMIT if self._truncate_wal() else 2 * pages
+                self._insist_at = _WAL_LIMIT if self._truncate_wal(self._patience) else 2 * pages
         except apsw.Error as error:
             _log.warning("checkpoint failed", error=repr(error), wal_pages=pages)
             # It copies everything again, so not after each commit.
@@ -450,7 +522,7 @@ class Writer:
             elif isinstance(error, apsw.IOError):
                 self._distrust(error)
 
-    def _truncate_wal(self) -> bool:
+    def _truncate_wal(self, patience: float) -> bool:
         """Empty the log, for which those who read it now must have ended: False where they, or another process, do not.
 
         SQLite's own waiting asks for a lock that readers pass on to each other; each new try finds it where it is needed.
@@ -458,7 +530,7 @@ class Writer:
         if read_for_long(self._path):
             # A backup outlasts any waiting, and nothing would be written meanwhile.
             return False
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + patience
         self.raw.set_busy_timeout(0)
         try:
             while True:
@@ -466,7 +538,8 @@ class Writer:
                     self.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 except apsw.BusyError:
                     if time.monotonic() > deadline:
-                        _log.warning("somebody reads on and on, and the log of the store grows")
+                        if patience == self._patience:
+                            _log.warning("somebody reads on and on, and the log of the store grows")
                         return False
                     time.sleep(BUSY_POLL)
                 else:

@@ -1,11 +1,12 @@
 """What the drafts are kept in, on SQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import bindparam, delete, func, select, update
 
 from rookery.infra.sql.port import Database, Row, Statement, Transaction, Value, insert
 from rookery.kernel.clock import Millis
+from rookery.kernel.erasing import Outcome
 from rookery.kernel.errors import Conflict, Forbidden, NotFound
 from rookery.kernel.ids import MAX_ID
 from rookery.kernel.pages import Page
@@ -41,6 +42,7 @@ _FAIL = Statement(
     .values(claimed_at=None, publish_at=None, failure=bindparam("failure"))
 )
 _DROP = Statement(delete(DRAFTS).where(_d.id == bindparam("id")))
+_ERASE = Statement(delete(DRAFTS).where(_d.author_id == bindparam("author_id")))
 
 
 class DraftStore:
@@ -109,6 +111,14 @@ class DraftStore:
             return draft, now if claimed is None else claimed
 
         return await self._database.write(work, brief=True)
+
+    erases: Mapping[str, str] = {"drafts_drafts": "removed, scheduled ones too"}
+
+    async def erase(self, user_id: int, tell: Callable[[], None]) -> Outcome:
+        """As `kernel.erasing.Eraser`; of one person there are few."""
+        gone = await self._database.write(lambda tx: tx.run(_ERASE, author_id=user_id))
+        tell()
+        return Outcome(gone)
 
     async def posted(self, draft_id: int) -> None:
         """It is a tweet now."""

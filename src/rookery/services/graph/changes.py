@@ -12,6 +12,7 @@ from rookery.services.graph.contract import (
     BecameFamous,
     Blocked,
     CeasedFamous,
+    EdgesErased,
     FameInterval,
     Followed,
     FollowRequested,
@@ -220,6 +221,48 @@ class Change:
         for at in range(0, len(told), _FOLLOWERS_PER_EVENT):
             self.events.append(Recounted(self._ids.next(), tuple(told[at : at + _FOLLOWERS_PER_EVENT])))
         return mended
+
+    # --- erasing
+
+    def erase(self, user_id: int, limit: int) -> int:
+        """Remove up to `limit` rows that stand between an erased person and others; how many there were.
+
+        Where there are none, what was kept of the person goes, too.
+        """
+        tx = self._tx
+        others: set[int] = set()
+        followers = tx.all(t.FOLLOWERS_OF_ERASED, user_id=user_id, limit=limit)
+        rows = [
+            {"follower_id": other, "followee_id": user_id, "edge_id": edge, "user_id": other}
+            for other, edge in followers
+        ]
+        tx.many(t.DROP_FOLLOWING, ({name: row[name] for name in ("follower_id", "followee_id")} for row in rows))
+        tx.many(t.END_FOLLOWER, ({name: row[name] for name in ("followee_id", "edge_id")} for row in rows))
+        less = {"followers": 0, "following": -1, "version": 0}
+        tx.many(t.CHANGE_PEOPLE, ({"user_id": row["user_id"], **less} for row in rows))
+        others.update(other for other, _ in followers)
+        # Each of these may cease to be famous by it.
+        followees = tx.all(t.FOLLOWEES_OF_ERASED, user_id=user_id, limit=max(0, limit - len(followers)) // 4)
+        for other, _ in followees:
+            self._end_follow(user_id, other)
+            self._count(other, followers=-1)
+        others.update(other for other, _ in followees)
+        done = len(followers) + len(followees)
+        if done:
+            self._count(user_id, followers=-len(followers), following=-len(followees))
+        for some, end, one, other in t.PAIRS_OF_ERASED:
+            pairs = [row[0] for row in tx.all(some, user_id=user_id, limit=max(0, limit - done))]
+            tx.many(end, ({one: user_id, other: id} for id in pairs))
+            others.update(pairs)
+            done += len(pairs)
+        if others:
+            self.touched.update(others)
+            self.events.append(EdgesErased(user_id, tuple(sorted(others))))
+        elif not done:
+            done += tx.run(t.DROP_FAME, author_id=user_id)
+            done += tx.run(t.DROP_PERSON, user_id=user_id)
+            self.touched.add(user_id)
+        return done
 
     # --- fame
 

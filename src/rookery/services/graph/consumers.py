@@ -9,6 +9,7 @@ from rookery.services.graph.contract import (
     CeasedFamous,
     ConversationMuted,
     ConversationUnmuted,
+    EdgesErased,
     FameInterval,
     FiltersChanged,
     Followed,
@@ -47,6 +48,8 @@ def react(log: EventLog, service: GraphService) -> None:
                     service.forget((event.user_id,), event.graph_version)
                 case ConversationMuted() | ConversationUnmuted() | FiltersChanged() as event:
                     service.forget((event.user_id,))
+                case EdgesErased(other_ids=others):
+                    service.forget(others)
                 case FollowsImported(follower_ids=followers):
                     service.forget(followers)
                 case ForgetRequested():

@@ -156,6 +156,16 @@ class Recounted(Event, topic="graph", version=1):
     user_ids: tuple[int, ...]
 
 
+class EdgesErased(Event, topic="graph", version=1):
+    """Whatever stood between `user_id`, who is erased, and these (at most 1,000) is gone, in both directions; nobody is to be told.
+
+    The graph versions of the others stay: what they see of an erased person has not changed by it.
+    """
+
+    user_id: int
+    other_ids: tuple[int, ...]
+
+
 class BecameFamous(Event, topic="graph", version=1):
     """The followers of `author_id` reached the threshold."""
 

@@ -1,11 +1,12 @@
 """What the Graph Service keeps: edges, counts, versions and fame, in any SQL database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from rookery.infra.events.port import Outbox
 from rookery.infra.sql.port import Database, Reader, Statement, Transaction
 from rookery.kernel.clock import Millis
+from rookery.kernel.erasing import Outcome
 from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.kernel.idset import IdSet
 from rookery.kernel.mending import Mended, Tell
@@ -27,6 +28,9 @@ Watcher = Callable[[Sequence[int], Sequence[FameInterval]], None]
 _IMPORT_CHUNK = 5_000
 """Follows that are imported in one transaction. Other writers wait for as long as it takes, some 50 ms; halves would write more
 pages in all, since neighbouring transactions touch the same ones."""
+
+_ERASED_EDGES = 800
+"""Edges that are erased in one transaction, some 10 ms of it; an event names up to 1,000 people."""
 
 
 class GraphStore:
@@ -108,6 +112,26 @@ class GraphStore:
             chunk = pairs[at : at + _IMPORT_CHUNK]
             added += await self._write(lambda change, chunk=chunk: change.import_follows(chunk))
         return added
+
+    # --- erasing
+
+    erases: Mapping[str, str] = {
+        "graph_following": "removed, in both directions; counts and fame of the others follow",
+        "graph_followers": "removed, with the rows of `graph_following`",
+        "graph_requests": "removed, whoever asked",
+        "graph_blocks": "removed, whoever blocked",
+        "graph_mutes": "removed, whoever muted",
+        "graph_people": "removed: the person's counts and version",
+        "graph_fame": "removed: when the person was famous",
+    }
+
+    async def erase(self, user_id: int, tell: Callable[[], None]) -> Outcome:
+        """As `kernel.erasing.Eraser`."""
+        total = 0
+        while done := await self._write(lambda change: change.erase(user_id, _ERASED_EDGES)):
+            total += done
+            tell()
+        return Outcome(total)
 
     # --- fame
 

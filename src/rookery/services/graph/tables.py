@@ -66,6 +66,8 @@ REQUESTS = Table(
     PrimaryKeyConstraint("followee_id", "follower_id"),
     # Read by: pages of who waits for approval.
     Index("graph_requests_by_edge", "followee_id", "edge_id"),
+    # Read by: erasing of who asked.
+    Index("graph_requests_by_follower", "follower_id", "followee_id"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -92,6 +94,8 @@ MUTES = Table(
     PrimaryKeyConstraint("muter_id", "muted_id"),
     # Read by: pages of whom somebody mutes.
     Index("graph_mutes_by_edge", "muter_id", "edge_id"),
+    # Read by: erasing of who is muted.
+    Index("graph_mutes_by_muted", "muted_id", "muter_id"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -381,3 +385,33 @@ NEWEST_IDS = tuple(
     Statement(select(func.max(column)))
     for column in (_r.edge_id, _q.edge_id, _b.edge_id, _m.edge_id, _f.from_id, _f.to_id, _t.edge_id, _c.edge_id, _w.id)
 )
+
+# --- erasing
+
+
+def _some(table: Table, owner: str, other: str) -> Statement:
+    """Some of the other people in the rows of one."""
+    rows = select(table.c[other], table.c.edge_id).where(table.c[owner] == bindparam("user_id"))
+    return Statement(rows.limit(bindparam("limit")))
+
+
+FOLLOWERS_OF_ERASED = _some(FOLLOWERS, "followee_id", "follower_id")
+FOLLOWEES_OF_ERASED = _some(FOLLOWING, "follower_id", "followee_id")
+DROP_FOLLOWING = Statement(delete(FOLLOWING).where(_is(follower_id=_g.follower_id, followee_id=_g.followee_id)))
+PAIRS_OF_ERASED = tuple(
+    (
+        _some(table, one, other),
+        Statement(delete(table).where(_is(**{one: table.c[one], other: table.c[other]}))),
+        one,
+        other,
+    )
+    for table, first, second in (
+        (REQUESTS, "followee_id", "follower_id"),
+        (BLOCKS, "blocker_id", "blocked_id"),
+        (MUTES, "muter_id", "muted_id"),
+    )
+    for one, other in ((first, second), (second, first))
+)
+"""Rows between the erased person, in the column named first, and others: some of them, and the end of one."""
+DROP_FAME = Statement(delete(FAME).where(_f.author_id == bindparam("author_id")))
+DROP_PERSON = Statement(delete(PEOPLE).where(_p.user_id == bindparam("user_id")))

@@ -2,6 +2,7 @@
 
 Owns: cached home timelines, which can always be rebuilt.
 Emits: timelines.rebuild_requested (by operators).
-Reacts to: tweets.posted, tweets.retweeted, tweets.imported, tweets.edited for its hashtags (fan-out), graph.became_famous, graph.ceased_famous.
+Reacts to: tweets.posted, tweets.retweeted, tweets.imported, tweets.edited for its hashtags (fan-out), graph.became_famous,
+graph.ceased_famous, users.erased.
 Deletions, mutes, blocks and deactivations need no reaction: `visible` refuses them at the read.
 """

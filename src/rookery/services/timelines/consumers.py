@@ -7,9 +7,10 @@ from rookery.infra.events.port import Appended, EventLog
 from rookery.services.graph.contract import BecameFamous, CeasedFamous, FameInterval, Graph
 from rookery.services.timelines.contract import RebuildRequested
 from rookery.services.timelines.service import GROUP, TimelineService
-from rookery.services.timelines.store import Delivery, TimelineStore
+from rookery.services.timelines.store import Delivery, TimelineStore, author_list
 from rookery.services.timelines.topics import topic
 from rookery.services.tweets.contract import Edited, Imported, Posted, Retweeted
+from rookery.services.users.contract import Erased
 
 
 class Processor:
@@ -40,6 +41,8 @@ class Processor:
                         await self._timelines.famous_changed(event.author_id, True)
                     case CeasedFamous():
                         await self._timelines.famous_changed(event.author_id, False)
+                    case Erased():
+                        await self._timelines.forget([event.user_id, author_list(event.user_id)])
                     case RebuildRequested():
                         await self._timelines.forget(list(event.user_ids) or None)
                     case _:
@@ -94,4 +97,4 @@ def _tagged(event: object) -> Sequence[tuple[int, str]]:
 
 def react(log: EventLog, processor: Processor) -> None:
     """Subscribe the processor. It starts at the log's head: timelines live in memory, and are rebuilt after a start."""
-    log.subscribe(GROUP, ("tweets", "graph", "timelines"), processor.handle)
+    log.subscribe(GROUP, ("tweets", "graph", "timelines", "users"), processor.handle)

@@ -437,6 +437,13 @@ class Screen(Protocol):
         ...
 
 
+class Unlinked(Event, topic="tweets", version=1):
+    """Mentions of somebody who is erased lead nowhere any more; what the tweets say has not changed."""
+
+    batch_id: int
+    touched: Touched
+
+
 class TweetIngestion(Protocol):
     """Writing. The actor must be active (Forbidden("inactive") else). Who may not see a tweet gets NotFound."""
 

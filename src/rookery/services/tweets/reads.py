@@ -12,7 +12,7 @@ from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import hashtag_key, is_hashtag
-from rookery.kernel.visibility import Place, Viewer, account_visible, visible
+from rookery.kernel.visibility import Place, State, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.ops.contract import ForgetRequested
 from rookery.services.tweets.changes import not_found
@@ -218,9 +218,11 @@ class ReadService:
         record, author, viewer = await self._facts(tweet_id, viewer_id)
         gone = record.deleted or (record.withheld and author.id != viewer.id)
         alive = msgspec.structs.replace(record, deleted=False, withheld=False) if gone else record
-        if not visible(viewer, alive, author, Place.DIRECT):
+        erased = author.state is State.ERASED
+        there = msgspec.structs.replace(author, state=State.ACTIVE) if erased else author
+        if not visible(viewer, alive, there, Place.DIRECT):
             raise not_found()
-        if gone and not await self._store.has_replies(tweet_id):
+        if (gone or erased) and not await self._store.has_replies(tweet_id):
             raise not_found()
         return record
 

@@ -345,6 +345,52 @@ KEEP_KEY = Statement(
 _oldest = select(_k.at).where(_k.at < bindparam("before")).order_by(_k.at).limit(bindparam("limit")).subquery()
 DROP_KEYS = Statement(delete(KEYS).where(_k.at <= select(func.max(_oldest.c.at)).scalar_subquery()))
 
+# --- erasing
+
+OWN_MARKS = tuple(
+    Statement(select(table.c.tweet_id).where(table.c.user_id == bindparam("user_id")).limit(bindparam("limit")))
+    for table, _ in _KINDS
+)
+OWN_TWEETS = Statement(
+    select(_t.id).where(_t.author_id == bindparam("user_id"), _standing).order_by(_t.id).limit(bindparam("limit"))
+)
+OWN_KEYS = Statement(select(_k.route, _k.key).where(_k.user_id == bindparam("user_id")).limit(bindparam("limit")))
+TAGGED_AT_ALL = Statement(select(_h.tweet_id).where(_h.key == bindparam("key")).limit(1))
+DROP_KEY = Statement(delete(KEYS).where(_this_key))
+DROP_AUTHOR = Statement(delete(AUTHORS).where(_a.user_id == bindparam("user_id")))
+# Steps through all tweets: tombstones and mentions can't be found by whose they are.
+_step = select(_t.id).where(_t.id > bindparam("after")).order_by(_t.id).limit(bindparam("limit")).subquery()
+STEP = Statement(select(func.max(_step.c.id)))
+_within_step = (_t.id > bindparam("after"), _t.id <= bindparam("upto"))
+OWN_TOMBSTONES = Statement(
+    select(_t.id, _t.mentions, _t.external_id, _t.source).where(
+        *_within_step, _t.author_id == bindparam("user_id"), _t.deleted_at.is_not(None)
+    )
+)
+MENTIONING = Statement(select(_t.id, _t.mentions).where(*_within_step, _t.mentions.contains(bindparam("person"))))
+REVISIONS_MENTIONING = Statement(
+    select(_v.tweet_id, _v.number, _v.mentions).where(
+        _v.tweet_id > bindparam("after"), _v.tweet_id <= bindparam("upto"), _v.mentions.contains(bindparam("person"))
+    )
+)
+MENTIONS_OF = Statement(select(_t.mentions).where(_t.id == bindparam("tweet_id")))
+REVISION_MENTIONS_OF = Statement(
+    select(_v.mentions).where(_v.tweet_id == bindparam("tweet_id"), _v.number == bindparam("number"))
+)
+SET_MENTIONS = Statement(
+    update(TWEETS).where(_t.id == bindparam("tweet_id")).values(mentions=bindparam("to"), version=_t.version + 1)
+)
+SET_REVISION_MENTIONS = Statement(
+    update(REVISIONS)
+    .where(_v.tweet_id == bindparam("of_tweet"), _v.number == bindparam("at_number"))
+    .values(mentions=bindparam("to"))
+)
+BARE = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"))
+    .values(mentions=bindparam("to"), source=None, external_id=None, imported_retweets=None, imported_favorites=None)
+)
+
 # --- imports
 
 IMPORTED = Statement(

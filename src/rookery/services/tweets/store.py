@@ -28,6 +28,7 @@ from rookery.services.tweets.contract import (
     Touched,
     TweetRecord,
     Unfavorited,
+    Unlinked,
     Unretweeted,
 )
 from rookery.services.tweets.controls import Decision
@@ -334,19 +335,23 @@ class TweetStore:
         """Leave a tombstone, once. Raises NotFound for what never was, Forbidden for another's tweet."""
 
         def work(tx: Transaction) -> None:
-            record = owned(tx, author_id, tweet_id)
-            if not tx.run(s.ENTOMB, tweet_id=tweet_id, at=now):
-                return
-            tx.run(s.DROP_REVISIONS, tweet_id=tweet_id)
-            tx.run(s.UNPIN, user_id=author_id, tweet_id=tweet_id)
-            retag(tx, tweet_id, record.hashtags, ())
-            tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
-            parents = recount(tx, shares_of(record, -1))
-            tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
-            event = Deleted(tweet_id, author_id, tombstone.version, versions(parents))
-            self._commit(tx, event, (tombstone, *parents))
+            self.entomb(tx, owned(tx, author_id, tweet_id), now)
 
         await self._database.write(work, brief=True)
+
+    def entomb(self, tx: Transaction, record: TweetRecord, now: Millis) -> None:
+        """Inside a transaction: leave a tombstone, once."""
+        tweet_id, author_id = record.id, record.author_id
+        if not tx.run(s.ENTOMB, tweet_id=tweet_id, at=now):
+            return
+        tx.run(s.DROP_REVISIONS, tweet_id=tweet_id)
+        tx.run(s.UNPIN, user_id=author_id, tweet_id=tweet_id)
+        retag(tx, tweet_id, record.hashtags, ())
+        tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
+        parents = recount(tx, shares_of(record, -1))
+        tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
+        event = Deleted(tweet_id, author_id, tombstone.version, versions(parents))
+        self._commit(tx, event, (tombstone, *parents))
 
     async def decide(self, decide: Callable[[Transaction], Decision | None]) -> None:
         """Carry out one of `controls`; None is nothing to change."""
@@ -439,25 +444,35 @@ class TweetStore:
         """Undo a retweet, favorite or bookmark, on a tombstone too; whether there was one."""
 
         def work(tx: Transaction) -> bool:
-            row = tx.one(mark.find, user_id=user_id, tweet_id=tweet_id)
-            if row is None:
-                return False
-            tx.run(mark.drop, user_id=user_id, tweet_id=tweet_id)
-            match mark:
-                case Mark.RETWEET:
-                    records = recount(tx, {tweet_id: (0, -1, 0, 0)})
-                    event = Unretweeted(tweet_id, row[0], user_id, records[0].author_id, versions(records))
-                    self._commit(tx, event, records, undone=row[0])
-                case Mark.FAVORITE:
-                    records = recount(tx, {tweet_id: (0, 0, 0, -1)})
-                    event = Unfavorited(tweet_id, user_id, records[0].author_id, versions(records))
-                    self._commit(tx, event, records)
-                case Mark.BOOKMARK:
-                    pass
-            self._tell(tx, Change(marked=user_id))
-            return True
+            return self.undo(tx, mark, user_id, tweet_id)
 
         return await self._database.write(work, brief=True)
+
+    def undo(self, tx: Transaction, mark: Mark, user_id: int, tweet_id: int) -> bool:
+        """Inside a transaction: as `unmark`."""
+        row = tx.one(mark.find, user_id=user_id, tweet_id=tweet_id)
+        if row is None:
+            return False
+        tx.run(mark.drop, user_id=user_id, tweet_id=tweet_id)
+        match mark:
+            case Mark.RETWEET:
+                records = recount(tx, {tweet_id: (0, -1, 0, 0)})
+                event = Unretweeted(tweet_id, row[0], user_id, records[0].author_id, versions(records))
+                self._commit(tx, event, records, undone=row[0])
+            case Mark.FAVORITE:
+                records = recount(tx, {tweet_id: (0, 0, 0, -1)})
+                event = Unfavorited(tweet_id, user_id, records[0].author_id, versions(records))
+                self._commit(tx, event, records)
+            case Mark.BOOKMARK:
+                pass
+        self._tell(tx, Change(marked=user_id))
+        return True
+
+    def unlinked(self, tx: Transaction, batch_id: int, tweet_ids: Sequence[int]) -> None:
+        """Inside a transaction: these tweets, which are of newer versions now, mention somebody no more."""
+        touched = tuple((id, version) for id, version in tx.all(s.VERSIONS, ids=tweet_ids))
+        self._outbox.append(tx, Unlinked(batch_id, touched))
+        self._tell(tx, Change(touched=touched))
 
     # --- imports
 

@@ -207,6 +207,13 @@ class StateChanged(Event, topic="users", version=1):
     new: State
 
 
+class Erased(Event, topic="users", version=1):
+    """The account was erased, for good: its name is free, and whatever any service keeps of the person is being removed."""
+
+    user_id: int
+    user_version: int
+
+
 class SessionRevoked(Event, topic="users", version=1):
     """A session is no good any more; where `session_id` is None, every session of the account is, except `kept`."""
 
@@ -334,6 +341,15 @@ class Users(Protocol):
     @rpc(idempotent=True, raises=(NotFound,))
     async def deactivate(self, user_id: int) -> None:
         """Make the account inactive and end its sessions. Nothing is erased; logging in within the grace time undoes it."""
+        ...
+
+    @rpc(idempotent=True, timeout=5, raises=(NotFound, Forbidden, TooMany))
+    async def erase(self, user_id: int, password: str | None) -> None:
+        """Erase the account, for good: from now on nobody sees it or anything it wrote, and its tokens are no good; within a minute
+        nothing is left in any file. Its handle and email address are free. An erased account stays erased.
+
+        Raises Forbidden("bad_password") where `password` is wrong, TooMany after too many wrong ones. None is for operators.
+        """
         ...
 
     @rpc(idempotent=True, raises=(NotFound, Conflict))

@@ -8,13 +8,15 @@ from unicodedata import normalize
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from rookery.kernel.addresses import address_key as address_key
 from rookery.kernel.clock import DAY, HOUR, MINUTE, Millis, to_datetime
 from rookery.kernel.errors import FieldError, Forbidden, Invalid
+from rookery.kernel.ids import moment_of
 from rookery.kernel.text import flaw
 from rookery.kernel.visibility import State
-from rookery.services.users.contract import SCOPES, NewPerson, RegistrationMode, Role
+from rookery.services.users.contract import SCOPES, NewPerson, RegistrationMode, Role, User
 
 NAME_LIMIT: Final = 50
 BIO_LIMIT: Final = 160
@@ -184,6 +186,17 @@ def require_shown(state: State) -> None:
         raise Forbidden("this account waits for approval", code="approval_pending")
     if not state.shown:
         raise Forbidden("this account is {state}", code=state.value, state=state.value)
+
+
+def emptied(user: User) -> User:
+    """What is left of an erased account: an id, and that it may have been protected, since answers to what it wrote still are.
+
+    The handle is in a form that nobody can have, log in with or mention; the moment is that of the id, which says so anyway.
+    """
+    moment = moment_of(user.id)
+    return replace(
+        user, handle=f"~{user.id}", name="", bio="", location="", avatar_url=None, role=Role.PERSON, created_at=moment
+    )
 
 
 def fitted(person: NewPerson) -> tuple[str, str, str]:

@@ -232,19 +232,24 @@ class UsersService:
     async def change_password(self, user_id: int, old: str, new: str, keep_session: int) -> None:
         flaw = rules.password_flaw(new, "new")
         rules.report([flaw] if flaw is not None else [])
+        hash = await self._confirmed(user_id, old, "the old password is wrong")
+        await self._store.set_password(user_id, hash, await self.passwords.hash(new), keep_session)
+
+    async def _confirmed(self, user_id: int, password: str, refusal: str) -> str:
+        """The hash of the account's password, which `password` is. Raises Forbidden("bad_password"), TooMany."""
         # A stolen token must not become a way to try passwords: no name can hold a space.
         attempt = f"change {user_id}"
         self._per_account.take(attempt)
         try:
             known = await self._store.credentials(user_id)
-            right = await self.passwords.check(known.password_hash if known is not None else None, old)
+            right = await self.passwords.check(known.password_hash if known is not None else None, password)
         except Unavailable:
             self._per_account.give_back(attempt)
             raise
         if known is None or known.password_hash is None or not right:
-            raise Forbidden("the old password is wrong", code="bad_password")
+            raise Forbidden(refusal, code="bad_password")
         self._per_account.forget(attempt)
-        await self._store.set_password(user_id, known.password_hash, await self.passwords.hash(new), keep_session)
+        return known.password_hash
 
     # --- accounts
 
@@ -290,6 +295,10 @@ class UsersService:
     async def deactivate(self, user_id: int) -> None:
         # A suspended account stays suspended: or logging in would lift it.
         await self._store.set_state(user_id, State.DEACTIVATED, self._clock.now(), allowed=lambda state: state.shown)
+
+    async def erase(self, user_id: int, password: str | None) -> None:
+        hash = None if password is None else await self._confirmed(user_id, password, "the password is wrong")
+        await self._store.erase(user_id, hash, self._clock.now())
 
     async def set_state(self, user_id: int, state: State) -> User:
         if state is State.ERASED or state is State.PENDING:

@@ -24,6 +24,7 @@ from rookery.services.users.checks import differences
 from rookery.services.users.contract import (
     Account,
     Changed,
+    Erased,
     Identity,
     Imported,
     Registered,
@@ -40,6 +41,7 @@ _SHORT_READ = 500
 """Ids up to which a bulk read runs on the event loop; beyond it a thread is worth its hop."""
 _SAMPLED_FROM = 50_000
 """Ids that a read of `sample` takes in."""
+_ERASED_AT_ONCE = 100
 _CHUNK = 1_000
 """Imported people an event names."""
 
@@ -74,6 +76,20 @@ class NewSession(msgspec.Struct, frozen=True):
 
     session: Session
     token_hash: bytes
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """The order to erase an account. Its repr tells nothing private, for logs."""
+
+    user_id: int
+    at: Millis
+    words: Sequence[str]
+    """The handle and the email address, in the form by which they were found."""
+    begun: bool
+    """Whether anything may have been removed already, by a process that is no more."""
+
+    def __repr__(self) -> str:
+        return f"Erasure({self.user_id})"
 
 
 class Watcher(Protocol):
@@ -244,6 +260,8 @@ class UsersStore:
             if row is None:
                 raise NotFound("there is no such account")
             old = _account(row)
+            if old.user.state is State.ERASED:
+                raise NotFound("there is no such account")
             public = {name: value for name, value in fields.items() if name in User.__struct_fields__}
             private = {name: value for name, value in fields.items() if name not in public}
             if "email" in private and old.email_verified_at is not None:
@@ -316,6 +334,8 @@ class UsersStore:
 
         def work(tx: Transaction) -> User:
             user = _require(tx, user_id)
+            if user.state is State.ERASED:
+                raise NotFound("there is no such account")
             if user.role is role:
                 return user
             user = self._put(tx, replace(user, role=role))
@@ -341,6 +361,57 @@ class UsersStore:
             return user
 
         return await self._database.write(work)
+
+    async def erase(self, user_id: int, password_hash: str | None, now: Millis) -> None:
+        """Empty the account, once. Raises NotFound, Forbidden where its password has another hash by now; None is not asked."""
+
+        def work(tx: Transaction) -> None:
+            known = _credentials(tx.one(t.CREDENTIALS, id=user_id))
+            if known is None:
+                raise NotFound("there is no such account")
+            if known.user.state is State.ERASED:
+                return
+            if password_hash is not None and known.password_hash != password_hash:
+                raise Forbidden("the password is wrong", code="bad_password")
+            # Before the account: whoever hears of the sessions' end finds what was there.
+            self._end_sessions(tx, user_id, kept=None)
+            tx.run(t.DROP_PRIVATE, user_id=user_id)
+            tx.run(t.DROP_ACTIVITY, user_id=user_id)
+            user = self._turn(tx, rules.emptied(known.user), State.ERASED, now)
+            tx.run(t.SET_MOMENTS, user_id=user_id, state_since=now, moment=user.created_at)
+            words = [key for key in (known.user.handle.lower(), known.email_key) if key is not None]
+            tx.run(t.ADD_ERASURE, user_id=user_id, at=now, words=msgspec.json.encode(words).decode(), begun=0)
+            self._outbox.append(tx, Erased(user_id, user.version))
+
+        await self._database.write(work)
+
+    erases: Mapping[str, str] = {
+        "users_accounts": "emptied at once: the id, the state and whether it was protected stay; the handle is free",
+        "users_private": "removed at once",
+        "users_activity": "removed at once",
+        "users_sessions": "removed at once",
+        "users_invitations": "nothing of anybody's is there",
+        "users_erasures": "the order to erase: removed when all is done",
+    }
+
+    async def unfinished(self) -> list[Erasure]:
+        """Erased accounts of which something may be left; the oldest first, some of them."""
+        return [
+            Erasure(user_id, at, msgspec.json.decode(words, type=list[str]), bool(begun))
+            for user_id, at, words, begun in await self._database.all(t.UNFINISHED, limit=_ERASED_AT_ONCE)
+        ]
+
+    async def begin_erasing(self, user_id: int) -> None:
+        """From now on what is left of this erased account tells no more of all that there was."""
+        await self._database.write(lambda tx: tx.run(t.BEGIN_ERASURE, id=user_id))
+
+    async def forget_words(self, user_id: int) -> None:
+        """The order to erase this account is to name it by its id alone."""
+        await self._database.write(lambda tx: tx.run(t.FORGET_WORDS, id=user_id))
+
+    async def finish_erasing(self, user_id: int) -> None:
+        """Nothing of this erased account is left."""
+        await self._database.write(lambda tx: tx.run(t.END_ERASURE, user_id=user_id))
 
     async def add_people(self, people: Mapping[str, User], next_id: Callable[[], int]) -> dict[str, int]:
         """Add the accounts whose handle keys are not there yet, giving them ids; the ids by handle key, for all."""

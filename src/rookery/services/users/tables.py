@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -101,6 +102,17 @@ SESSIONS = Table(
     Index("users_sessions_by_user", "user_id", "id"),
     # Read by: removing what has expired.
     Index("users_sessions_by_expiry", "expires_at"),
+    sqlite_strict=True,
+)
+
+# Accounts that are erased, for as long as anything of theirs may be left anywhere.
+ERASURES = Table(
+    "users_erasures",
+    METADATA,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("words", Text, nullable=False),  # JSON: the keys by which the account was found, for the search of the files
+    Column("begun", Integer, nullable=False),  # whether anything was removed already
     sqlite_strict=True,
 )
 
@@ -201,7 +213,13 @@ SET_PASSWORD = Statement(
     .values(password_hash=bindparam("new"))
 )
 
-_put_active = insert(ACTIVITY).values(_bound(ACTIVITY))
+# What was noted in memory before an account was erased is not written after it.
+_put_active = insert(ACTIVITY).from_select(
+    ["user_id", "last_active"],
+    select(bindparam("user_id", type_=BigInteger()), bindparam("last_active", type_=BigInteger())).where(
+        exists().where(_a.id == bindparam("user_id"), _a.state != State.ERASED.value)
+    ),
+)
 SET_ACTIVE = Statement(
     _put_active.on_conflict_do_update(
         index_elements=[ACTIVITY.c.user_id],
@@ -239,3 +257,18 @@ SET_USED = Statement(
     .where(_s.id == bindparam("session_id"), _s.last_used < bindparam("moment"))
     .values(last_used=bindparam("moment"))
 )
+
+# --- erasing
+
+SET_MOMENTS = Statement(
+    update(ACCOUNTS)
+    .where(_a.id == bindparam("user_id"))
+    .values(state_since=bindparam("state_since"), created_at=bindparam("moment"))
+)
+DROP_PRIVATE = Statement(delete(PRIVATE).where(_p.user_id == bindparam("user_id")))
+DROP_ACTIVITY = Statement(delete(ACTIVITY).where(ACTIVITY.c.user_id == bindparam("user_id")))
+ADD_ERASURE = Statement(insert(ERASURES).values(_bound(ERASURES)).on_conflict_do_nothing())
+END_ERASURE = Statement(delete(ERASURES).where(ERASURES.c.user_id == bindparam("user_id")))
+BEGIN_ERASURE = Statement(update(ERASURES).where(ERASURES.c.user_id == bindparam("id")).values(begun=1))
+FORGET_WORDS = Statement(update(ERASURES).where(ERASURES.c.user_id == bindparam("id")).values(words="[]"))
+UNFINISHED = Statement(select(*ERASURES.c).order_by(ERASURES.c.at).limit(bindparam("limit")))
