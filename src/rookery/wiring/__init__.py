@@ -186,6 +186,7 @@ class Network:
                 DraftStore(database),
                 TweetsEraser(self.tweet_store, database, ids, clock),
                 self.graph_store,
+                self.moderation_store,
                 LogEraser(self.log, database),
             ),
             files=database,

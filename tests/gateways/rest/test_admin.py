@@ -282,7 +282,7 @@ async def test_there_are_so_many_reports_in_a_day(tmp_path: Path, clock: ManualC
 async def test_what_is_erased_leaves_no_words_behind(server: Server, ann: Person, bob: Person, mod: Person):
     await bob.post("/v1/reports", json={"user_id": ann.id, "reason": "spam", "comment": "private words"})
     await ann.post("/v1/reports", json={"user_id": bob.id, "reason": "spam", "comment": "other words"})
-    await server.network.moderation_store.erase(int(bob.id))
+    await server.network.moderation_store.erase(int(bob.id), lambda: None)
     (left,) = (await mod.get("/v1/admin/reports")).json()["items"]
     assert (left["reporter_id"], left["comment"]) == (bob.id, "")
 

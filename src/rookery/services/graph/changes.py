@@ -261,6 +261,7 @@ class Change:
         elif not done:
             done += tx.run(t.DROP_FAME, author_id=user_id)
             done += tx.run(t.DROP_PERSON, user_id=user_id)
+            done += sum(tx.run(drop, user_id=user_id) for drop in t.DROP_CHOICES)
             self.touched.add(user_id)
         return done
 

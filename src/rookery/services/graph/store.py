@@ -123,15 +123,19 @@ class GraphStore:
         "graph_mutes": "removed, whoever muted",
         "graph_people": "removed: the person's counts and version",
         "graph_fame": "removed: when the person was famous",
+        "graph_hashtags": "removed: what the person followed",
+        "graph_muted_conversations": "removed: what the person muted; of the person's conversations, others' rows hold ids alone",
+        "graph_filters": "removed",
     }
 
     async def erase(self, user_id: int, tell: Callable[[], None]) -> Outcome:
         """As `kernel.erasing.Eraser`."""
+        words = [row[0] for q in t.WORDS_OF_ERASED for row in await self._database.all(q, user_id=user_id)]
         total = 0
         while done := await self._write(lambda change: change.erase(user_id, _ERASED_EDGES)):
             total += done
             tell()
-        return Outcome(total)
+        return Outcome(total, words=words)
 
     # --- fame
 

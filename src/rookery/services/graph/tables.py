@@ -256,6 +256,22 @@ FILTERS_OF = Statement(
     select(_w.id, _w.phrase, _w.expires_at).where(_w.user_id == bindparam("user_id")).order_by(_w.id.desc())
 )
 
+DROP_CHOICES = tuple(
+    Statement(delete(table).where(table.c.user_id == bindparam("user_id")))
+    for table in (HASHTAGS, CONVERSATIONS, FILTERS)
+)
+# A word that somebody filters is theirs; a hashtag is, unless others follow it.
+_same = HASHTAGS.alias("same")
+WORDS_OF_ERASED = (
+    Statement(select(_w.phrase).where(_w.user_id == bindparam("user_id"))),
+    Statement(
+        select(_t.key).where(
+            _t.user_id == bindparam("user_id"),
+            ~exists().where(_same.c.key == _t.key, _same.c.user_id != _t.user_id),
+        )
+    ),
+)
+
 # --- pages: (edge id, the other person), up to `limit` rows, older or newer than an edge id
 
 

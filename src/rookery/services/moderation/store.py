@@ -1,11 +1,12 @@
 """What moderation keeps, in SQL. A change of its own rows and the line of the audit log about it are one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from rookery.infra.events.port import Outbox
 from rookery.infra.sql.port import Database, Row, Statement, Transaction
+from rookery.kernel import erasing
 from rookery.kernel.clock import DAY, Millis
 from rookery.kernel.errors import Conflict, NotFound, TooMany
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
@@ -154,16 +155,21 @@ class ModerationStore:
         """Reports about these tweets."""
         return _counted(await self._database.all(t.COUNT_OF_TWEETS, ids=ids))
 
-    async def erase(self, user_id: int) -> None:
-        """Forget what is kept of somebody who is erased: what they wrote in reports, and reports about them. The audit log stays,
-        which names ids alone.
-        """
+    erases: Mapping[str, str] = {
+        "moderation_reports": "reports about the person are removed; what the person reported stays without comment",
+        "moderation_audit": "stays: what moderators did, with ids and their reasons",
+        "moderation_blocklist": "nothing of anybody's is there",
+    }
 
-        def work(tx: Transaction) -> None:
-            tx.run(t.ERASE_WRITTEN, erased_id=user_id)
-            tx.run(t.ERASE_ABOUT, erased_id=user_id)
+    async def erase(self, user_id: int, tell: Callable[[], None]) -> erasing.Outcome:
+        """As `kernel.erasing.Eraser`; of one person there are few."""
 
-        await self._database.write(work)
+        def work(tx: Transaction) -> int:
+            return tx.run(t.ERASE_WRITTEN, erased_id=user_id) + tx.run(t.ERASE_ABOUT, erased_id=user_id)
+
+        gone = await self._database.write(work)
+        tell()
+        return erasing.Outcome(gone)
 
     # --- lists
 

@@ -163,7 +163,9 @@ COUNT_OF_TWEETS = Statement(
     .where(one_of(_r.tweet_id, "ids"), text("tweet_id != 0"))
     .group_by(_r.tweet_id, _r.state)
 )
-ERASE_WRITTEN = Statement(update(REPORTS).where(_r.reporter_id == bindparam("erased_id")).values(comment=""))
+ERASE_WRITTEN = Statement(
+    update(REPORTS).where(_r.reporter_id == bindparam("erased_id"), _r.comment != "").values(comment="")
+)
 ERASE_ABOUT = Statement(delete(REPORTS).where(_r.user_id == bindparam("erased_id")))
 
 ADD_ENTRY = Statement(insert(BLOCKLIST).values(_bound(BLOCKLIST)))

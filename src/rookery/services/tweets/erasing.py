@@ -48,6 +48,7 @@ class TweetsEraser:
         "tweets_retweets": "the person's are removed; others' of the tombstones stay",
         "tweets_favorites": "as retweets",
         "tweets_bookmarks": "as retweets",
+        "tweets_pins": "removed",
         "tweets_authors": "removed: how many tweets there were",
         "tweets_idempotency": "removed",
     }
