@@ -39,6 +39,7 @@ from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
+from rookery.kernel.ranking import Weights
 from rookery.process import most_connections
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.drafts.service import DraftsService
@@ -46,10 +47,13 @@ from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
+from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
+from rookery.services.timelines.affinities import Affinities
 from rookery.services.timelines.consumers import Processor
 from rookery.services.timelines.service import TimelinePolicy, TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
+from rookery.services.timelines.top import TopPolicy, TopService
 from rookery.services.tweets import consumers as tweets_consumers
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.reads import ReadService
@@ -138,6 +142,15 @@ class Network:
             clock=clock,
             policy=_timeline_policy(settings),
         )
+        self.affinities = Affinities(database, clock, _weights(settings))
+        self.top = TopService(
+            timelines=self.timelines,
+            affinities=self.affinities,
+            tweets=self.reads,
+            graph=self.graph,
+            clock=clock,
+            policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, _weights(settings)),
+        )
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
         # Removing many old events at once takes long, and is no stall.
@@ -152,15 +165,16 @@ class Network:
         graph_consumers.react(self.log, self.graph)
         tweets_consumers.react(self.log, self.reads)
         timelines_consumers.react(self.log, self.processor)
+        affinities.react(self.log, self.affinities)
         await self.log.start()
         self.users.start()
         self.watchdog.watch(*self.log.workers, self.users.worker)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: scheduled tweets, what people looked at, upkeep, the guard
-        of the loop.
+        """Begin what only the folder's server does in the background: scheduled tweets, what people looked at, rankings, upkeep,
+        the guard of the loop.
         """
-        workers = self.interests.worker, self.drafts.worker, self.upkeep
+        workers = self.interests.worker, self.drafts.worker, self.top.worker, self.upkeep
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -170,6 +184,7 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.upkeep.stop()
+        await self.top.worker.stop()
         await self.drafts.worker.stop()
         await self.interests.worker.stop()
         with suppress(Exception):
@@ -188,6 +203,7 @@ class Network:
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
         await self.timelines.expire()
+        await self.affinities.tidy()
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
@@ -301,6 +317,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         ingestion=network.ingestion,
         reads=network.reads,
         timelines=network.timelines,
+        top=network.top,
         drafts=network.drafts,
         record_interest=network.interests.note,
         clock=network.clock,
@@ -406,6 +423,12 @@ def _figures(network: Network) -> Iterable[Metric]:
     )
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
     yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
+    yield counter(
+        "rookery_top_reads", "First pages of Top by whether their ranking was there", "ranking", network.top.reads
+    )
+    rankings = {"memory": len(network.top.kept)}
+    yield gauge("rookery_top_rankings", "Rankings that are kept", "in", rankings)
+    yield counter("rookery_top_ahead", "Rankings made before they were asked for", "by", {"worker": network.top.ahead})
     yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
     watchdog = network.watchdog
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
@@ -517,4 +540,14 @@ def _timeline_policy(settings: Settings) -> TimelinePolicy:
         active=int(settings.active_days * DAY),
         famous_refresh=int(settings.famous_refresh_seconds * SECOND),
         push_to_famous=settings.famous_followers != 0,
+    )
+
+
+def _weights(settings: Settings) -> Weights:
+    return Weights(
+        acts=settings.top_acts,
+        kinds=settings.top_kinds,
+        engagement=settings.top_engagement,
+        affinity_half_life=int(settings.top_affinity_days * DAY),
+        decay_half_life=int(settings.top_decay_hours * HOUR),
     )

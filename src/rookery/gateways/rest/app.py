@@ -35,7 +35,7 @@ from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Malformed, RookeryError
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Graph
-from rookery.services.timelines.contract import Timelines
+from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
 
@@ -62,6 +62,7 @@ def create_app(
     ingestion: TweetIngestion,
     reads: TweetReads,
     timelines: Timelines,
+    top: TopTimelines,
     drafts: Drafts,
     clock: Clock,
     metrics: Requests,
@@ -92,7 +93,7 @@ def create_app(
         *TweetCalls(
             ingestion=ingestion, reads=reads, presenter=presenter, fragments=fragments, interests=interests
         ).operations(),
-        *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
+        *FeedCalls(timelines=timelines, top=top, reads=reads, fragments=fragments).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rookery.gateways.rest.calls import Call
 from rookery.kernel.clock import Clock
 from rookery.kernel.interest import Interest, InterestKind
+from rookery.services.tweets.contract import Tombstone, Tweet
 
 RecordInterest = Callable[[Interest], None]
 """Takes note of one interest, at once and without failing."""
@@ -17,15 +18,20 @@ class Interests:
         self._record = record
         self._clock = clock
 
-    def read(self, call: Call, tweet_id: int) -> None:
-        """The caller opened a tweet."""
-        self._note(call, InterestKind.READ, tweet_id)
+    def read(self, call: Call, tweet: Tweet | Tombstone) -> None:
+        """The caller opened a tweet; what was left of one is no interest."""
+        if isinstance(tweet, Tweet):
+            self._note(call, InterestKind.READ, tweet.id, tweet.author.id)
+
+    def told(self, call: Call, kind: InterestKind, tweet: Tweet) -> None:
+        """The caller's program tells of something that was done with a tweet."""
+        self._note(call, kind, tweet.id, tweet.author.id)
 
     def visited(self, call: Call, user_id: int) -> None:
         """The caller opened a profile; one's own is no interest."""
         if user_id != call.viewer_id:
             self._note(call, InterestKind.PROFILE_VISIT, user_id)
 
-    def _note(self, call: Call, kind: InterestKind, subject_id: int) -> None:
+    def _note(self, call: Call, kind: InterestKind, subject_id: int, author_id: int = 0) -> None:
         if call.viewer_id:
-            self._record(Interest(kind, call.viewer_id, subject_id, self._clock.now()))
+            self._record(Interest(kind, call.viewer_id, subject_id, self._clock.now(), author_id))

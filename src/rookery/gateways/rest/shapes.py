@@ -273,11 +273,23 @@ class TweetList(Struct, frozen=True):
     prev: Cursor | None
 
 
+class Score(Struct, frozen=True):
+    """Why an item ranks where it does: `score` is affinity × weight × decay."""
+
+    score: float
+    affinity: Annotated[
+        float, Meta(description="How much I care for who brought it; 1 where nothing is known of that.")
+    ]
+    weight: Annotated[float, Meta(description="What it is, and what others made of it.")]
+    decay: Annotated[float, Meta(description="What its age, when it was ranked, left of it: at most 1.")]
+
+
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """Why an item stands in a timeline; `by` is who retweeted it."""
+    """Why an item stands in a timeline; `by` is who retweeted it. `score` is there with `explain=true` only."""
 
     kind: Literal["follow", "retweet", "own"]
     by: Author | UnsetType = UNSET
+    score: Score | UnsetType = UNSET
 
 
 class Item(Struct, frozen=True):

@@ -324,7 +324,8 @@ class TweetStore:
             tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
             parents = _recount(tx, _shares(record, -1))
             tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
-            event = Deleted(tweet_id, author_id, tombstone.version, _versions(parents))
+            answered = None if record.imported else record.reply_to_user_id
+            event = Deleted(tweet_id, author_id, tombstone.version, _versions(parents), answered)
             self._commit(tx, event, (tombstone, *parents))
 
         await self._database.write(work, brief=True)
