@@ -40,7 +40,7 @@ CALLS = """
     GET /v1/newsfeed, GET /v1/users/{id}/tweets, GET /v1/hashtags/{tag}/tweets
     PATCH /v1/tweets/{id}, GET /v1/tweets/{id}/revisions
     POST /v1/drafts, GET /v1/drafts, GET /v1/drafts/{id}, PATCH /v1/drafts/{id}, DELETE /v1/drafts/{id}
-    POST /v1/drafts/{id}/publish
+    POST /v1/drafts/{id}/publish, POST /v1/interests
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

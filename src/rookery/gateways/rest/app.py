@@ -22,7 +22,7 @@ from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
-from rookery.gateways.rest.interests import Interests, RecordInterest
+from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
 from rookery.gateways.rest.language import Catalogs
 from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.people import PeopleCalls
@@ -94,6 +94,7 @@ def create_app(
             ingestion=ingestion, reads=reads, presenter=presenter, fragments=fragments, interests=interests
         ).operations(),
         *FeedCalls(timelines=timelines, top=top, reads=reads, fragments=fragments).operations(),
+        *InterestCalls(reads=reads, interests=interests).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)

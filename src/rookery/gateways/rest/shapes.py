@@ -477,3 +477,19 @@ class DraftEdit(Request, frozen=True):
     quote_of: Id | None | UnsetType = UNSET
     lang: str | None | UnsetType = UNSET
     publish_at: _Later | None | UnsetType = UNSET
+
+
+class Shown(Request, frozen=True):
+    """Something that I did with a tweet, which the server can't see by itself."""
+
+    kind: Annotated[
+        Literal["read", "link_click"],
+        Meta(description="`read`: it was read where it stood in a list; `link_click`: a link in it was followed."),
+    ]
+    tweet_id: Id
+
+
+class NewInterests(Request, frozen=True):
+    """What a client saw me do; sent from time to time, many at once."""
+
+    items: Annotated[list[Shown], Meta(min_length=1, max_length=100)]

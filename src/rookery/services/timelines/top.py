@@ -146,7 +146,7 @@ class Rankings:
     def put(self, user_id: int, made: Snapshot) -> None:
         """Keep a new one; of the reader's older ones those that are being paged stay, up to a few."""
         old = self._of.pop(user_id, [])
-        kept = [one for one in old if made.at - one.used < PAGEABLE][1 - _OF_ONE :]
+        kept = [one for one in old if one.used and made.at - one.used < PAGEABLE][1 - _OF_ONE :]
         self._of[user_id] = [*kept, made]
         self._count += len(kept) + 1 - len(old)
         while self._count > self._capacity and len(self._of) > 1:
