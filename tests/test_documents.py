@@ -43,6 +43,8 @@ def shown(default: Any) -> str:
         return "`on`" if default else "`off`"
     if default == ():
         return "–"
+    if isinstance(default, tuple):
+        return f"`{','.join(f'{number:g}' for number in default)}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     top_refresh_seconds: float = 300.0
     """Age at which a ranking (order=top) is made anew; a tenth of it where new entries wait. 0: at every first page."""
     top_snapshots: int = 5_000
-    """Rankings kept in memory, of about 15 KB each."""
+    """Rankings kept in memory, of 11 to 15 KB each."""
     top_acts: tuple[float, ...] = (16.0, 12.0, 8.0, 4.0, 2.0, 1.0, 0.5)
     """What a reader's reply to an author, message, retweet, favorite, visit of the profile, read and click on a link count."""
     top_affinity_days: float = 30.0

@@ -34,8 +34,14 @@ WAIT = 30
 
 PATIENCE = 0.3
 
-CONSUMERS = {"consumer graph", "consumer timelines", "consumer tweets.cache", "consumer users.memory"}
-ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "scheduled", "upkeep"}
+CONSUMERS = {
+    "consumer graph",
+    "consumer timelines",
+    "consumer timelines.affinities",
+    "consumer tweets.cache",
+    "consumer users.memory",
+}
+ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "ranking", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):
@@ -140,6 +146,7 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
     workers |= {worker.name: worker for worker in (network.interests.worker, network.drafts.worker, network.upkeep)}
+    workers[network.top.worker.name] = network.top.worker
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
     await network.users.seen(world.author)

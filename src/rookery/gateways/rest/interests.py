@@ -5,8 +5,8 @@ from collections.abc import Callable
 from rookery.gateways.rest import shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
 from rookery.kernel.clock import Clock
-from rookery.kernel.interest import Interest, InterestKind
 from rookery.kernel.ids import parse_id
+from rookery.kernel.interest import Interest, InterestKind
 from rookery.services.tweets.contract import Tombstone, Tweet, TweetReads
 
 RecordInterest = Callable[[Interest], None]

@@ -64,7 +64,7 @@ class TopPolicy(msgspec.Struct, frozen=True):
     refresh: Millis = 5 * MINUTE
     """Age at which a ranking is made anew; 0 is at every look at the first page, and none is made ahead."""
     snapshots: int = 5_000
-    """Rankings in memory, of about 15 KB each."""
+    """Rankings in memory, of 11 to 15 KB each."""
     weights: Weights = Weights()
 
 
@@ -107,7 +107,8 @@ class Snapshot:
         self.newest = newest
         """The newest candidate, whether it can be seen or not."""
         self.entry_ids = entry_ids
-        self.tweet_ids = tweet_ids
+        # Most timelines hold few retweets, many none.
+        self.tweet_ids = entry_ids if np.array_equal(entry_ids, tweet_ids) else tweet_ids
         self.affinity, self.weight, self.decay = scores.affinity, scores.weight, scores.decay
         self.used: Millis = 0
         """When a page was last taken from it; 0: never."""
