@@ -45,8 +45,8 @@ class Tastes(msgspec.Struct, frozen=True):
     """Authors whom each reader follows."""
     friends: int = 5
     """Other readers whom each reader follows."""
-    days: int = 60
-    looks: tuple[int, ...] = (7, 30, 60)
+    days: int = 90
+    looks: tuple[int, ...] = (7, 30, 90)
     """Days after which both orders are judged."""
 
 
