@@ -15,7 +15,7 @@ from rookery.kernel.ranking import Scores
 from rookery.kernel.visibility import Visibility
 from rookery.services.timelines.contract import Item
 from rookery.services.timelines.top import LENGTH, Rankings, Snapshot
-from rookery.services.tweets.contract import NewTweet, TweetChange
+from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
 from rookery.services.users.contract import NewPerson
 from rookery.wiring import Network
 from tests.support import caught_up, network_in
@@ -348,3 +348,25 @@ def test_a_ranking_that_nobody_pages_gives_way_to_its_successor() -> None:
     assert len(kept) == 1, "an active reader's newest stays"
     kept.expire(3 + 11 * MINUTE, [])
     assert len(kept) == 0
+
+
+async def test_where_nearly_everything_is_hidden_a_ranking_looks_at_a_bounded_part(people: People) -> None:
+    """Somebody who mutes nearly all whom they follow costs no more than a few pages do."""
+    looked = 0
+    reads: Any = people.network.reads
+    show = reads.show
+
+    async def counted(entry_ids: Any, *rest: Any) -> Any:
+        nonlocal looked
+        looked += len(entry_ids)
+        return await show(entry_ids, *rest)
+
+    reads.show = counted
+    old = [
+        ImportedTweet(people.ids["bob"], "hidden", people.clock.now() - HOUR - number, "test", str(number))
+        for number in range(12_000)
+    ]
+    await people.network.ingestion.import_tweets(old)
+    await people.network.graph.mute(people.ids["ada"], people.ids["bob"])
+    assert await people.top() == []
+    assert looked < 6_000

@@ -122,10 +122,11 @@ class TimelineService:
         source = await self._source(viewer) if fresh else None
         items: list[Item] = []
         page = Page(MAX_LIMIT)
-        for _ in range(_MOST_CANDIDATES // MAX_LIMIT):
+        while len(items) < count:
             part = await self._read(viewer, page, source)
             items += part.items
-            if part.next is None or len(items) >= count:
+            # A short page with more below it comes where nearly everything is hidden: it looked at enough.
+            if part.next is None or len(part.items) < MAX_LIMIT:
                 break
             await asyncio.sleep(0)  # others come first
             page = Page(MAX_LIMIT, before=part.next)

@@ -24,7 +24,7 @@ from rookery.kernel.ranking import Facts, Kind, Scores, Weights
 from rookery.kernel.visibility import Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.affinities import Affinities
-from rookery.services.timelines.contract import Item, Reason, Score
+from rookery.services.timelines.contract import Item, Score
 from rookery.services.timelines.service import TimelineService
 from rookery.services.timelines.store import Ids
 from rookery.services.tweets.contract import Entry, TweetReads, TweetRecord, TweetType
@@ -388,7 +388,7 @@ def _slice(
 
 
 def _explained(item: Item, score: Score) -> Item:
-    return Item(item.entry, Reason(item.reason.kind, item.reason.by, score))
+    return Item(item.entry, msgspec.structs.replace(item.reason, score=score))
 
 
 def _actor(entry: Entry) -> int:
