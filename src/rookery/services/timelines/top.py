@@ -7,7 +7,7 @@ other, so what was deleted, blocked, muted or unfollowed meanwhile is not shown.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -153,11 +153,10 @@ class Rankings:
         while self._count > self._capacity and len(self._of) > 1:
             self._count -= len(self._of.popitem(last=False)[1])
 
-    def expire(self, now: Millis, active: Sequence[int]) -> None:
+    def expire(self, now: Millis, active: Container[int]) -> None:
         """Let go of what nobody can page any more, and of the newest ones of those who are not active."""
-        readers = set(active)
         for user_id, all_of_them in list(self._of.items()):
-            newest = all_of_them[-1] if user_id in readers else None
+            newest = all_of_them[-1] if user_id in active else None
             kept = [one for one in all_of_them if one is newest or now - max(one.used, one.at) < PAGEABLE]
             self._count += len(kept) - len(all_of_them)
             if kept:
@@ -186,6 +185,7 @@ class TopService:
         self._clock = clock
         self._policy = policy
         self._ranking: dict[int, asyncio.Task[Snapshot]] = {}
+        self._tidied: Millis = 0
         self.kept = Rankings(policy.snapshots)
         """Rankings in memory."""
         self.reads = {"ready": 0, "ranked": 0}
@@ -327,15 +327,17 @@ class TopService:
     async def prepare(self) -> int:
         """Make the rankings of active people anew that are too old, of those who came last first; how many.
 
-        Those who have not come since their last ranking need no newer one.
+        Those who have not come since their last ranking, or for a while, need none until they come again.
         """
         visits = self._timelines.visits()
-        self.kept.expire(self._clock.now(), list(visits))
-        if not self._policy.refresh:
-            return 0
-        room = int(_AHEAD * self._policy.snapshots)
+        now, refresh = self._clock.now(), self._policy.refresh
+        if not 0 <= now - self._tidied < MINUTE:
+            self._tidied = now
+            self.kept.expire(now, visits)
+        recent = [user_id for user_id, at in visits.items() if now - at < 2 * refresh]
+        recent.sort(key=visits.__getitem__, reverse=True)
         made = 0
-        for user_id in sorted(visits, key=visits.__getitem__, reverse=True)[:room]:
+        for user_id in recent[: int(_AHEAD * self._policy.snapshots)]:
             if not self._due(user_id, visits[user_id]):
                 continue
             began = time.perf_counter()
