@@ -197,7 +197,9 @@ _OF_INTEREST = (Retweeted, Favorited, Deleted, Unretweeted, Unfavorited, Read, P
 
 def tells(event: Event) -> bool:
     """Whether an event says anything of affinities; most are plain tweets, and don't."""
-    return event.reply_to_user_id is not None if isinstance(event, Posted) else isinstance(event, _OF_INTEREST)
+    if isinstance(event, Posted):
+        return event.reply_to_user_id not in (None, event.author_id)
+    return isinstance(event, _OF_INTEREST)
 
 
 def gains(batch: Sequence[Appended]) -> Iterator[Gain]:
