@@ -2,7 +2,7 @@
 
 import pytest
 
-from rookery.kernel.clock import DAY, MINUTE
+from rookery.kernel.clock import DAY, MINUTE, ManualClock
 from tests.gateways.rest.conftest import Person, Server, post, problem
 
 
@@ -68,23 +68,25 @@ async def test_what_no_timeline_can_be_is_refused(ann: Person, query: dict[str, 
     problem(await ann.get("/v1/newsfeed", params=query), 422, code, field)
 
 
-async def talked(server: Server, ann: Person, bob: Person) -> Person:
+async def talked(server: Server, clock: ManualClock, ann: Person, bob: Person) -> Person:
     """Ann follows Bob and Carl, talks with Bob, and days later each writes something. Carl."""
     carl = await server.person("carl")
     for one in (bob, carl):
         await ann.put(f"/v1/users/{one.id}/follow")
     for _ in range(3):
         await post(ann, "oh", reply_to=(await post(bob, "old"))["id"])
-    server.network.clock.advance(4 * DAY)
+    clock.advance(4 * DAY)
     await post(bob, "from bob")
-    server.network.clock.advance(1)
+    clock.advance(1)
     await post(carl, "from carl")
     await server.caught_up()
     return carl
 
 
-async def test_top_has_those_i_care_for_first_and_says_why_when_asked(server: Server, ann: Person, bob: Person):
-    await talked(server, ann, bob)
+async def test_top_has_those_i_care_for_first_and_says_why_when_asked(
+    server: Server, clock: ManualClock, ann: Person, bob: Person
+):
+    await talked(server, clock, ann, bob)
     answer = await ann.get("/v1/newsfeed", params={"order": "top"})
     assert seen(answer)[:2] == [("from bob", "follow"), ("from carl", "follow")]
     assert all("score" not in item["reason"] for item in answer.json()["items"])
@@ -97,8 +99,10 @@ async def test_top_has_those_i_care_for_first_and_says_why_when_asked(server: Se
     assert explained[0]["reason"]["score"]["affinity"] > explained[1]["reason"]["score"]["affinity"] == 1
 
 
-async def test_top_is_walked_by_links_and_an_old_ranking_says_that_it_is_over(server: Server, ann: Person, bob: Person):
-    await talked(server, ann, bob)
+async def test_top_is_walked_by_links_and_an_old_ranking_says_that_it_is_over(
+    server: Server, clock: ManualClock, ann: Person, bob: Person
+):
+    await talked(server, clock, ann, bob)
     answer = await ann.get("/v1/newsfeed", params={"order": "top", "limit": 3})
     found = seen(answer)
     assert "prev" not in answer.links
@@ -111,7 +115,7 @@ async def test_top_is_walked_by_links_and_an_old_ranking_says_that_it_is_over(se
     assert ("late", "follow") not in found
     back = answer.links["prev"]["url"]
     assert seen(await ann.get(back)) == found[len(found) - len(seen(answer)) - 3 : len(found) - len(seen(answer))]
-    server.network.clock.advance(10 * MINUTE)
+    clock.advance(10 * MINUTE)
     problem(await ann.get(back), 410, "ranking_over")
 
 
