@@ -30,6 +30,8 @@ from bench import (
     report,
     soak,
     startup,
+    tastes,
+    top,
 )
 from bench.data import Data, Scale
 from bench.harness import Failed, Plan, say
@@ -45,6 +47,8 @@ BENCHMARKS: dict[str, Callable[[Data, Plan], Result]] = {
     "rebuild": rebuild.run,
     "importing": importing.run,
     "startup": startup.run,
+    "top": top.run,
+    "tastes": tastes.run,
     "large": large.run,
     "growth": growth.run,
     "overload": overload.run,

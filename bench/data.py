@@ -36,6 +36,20 @@ _SPAN = 30 * DAY
 """Old tweets are spread evenly over this time before now."""
 
 
+class Tastes(msgspec.Struct, frozen=True):
+    """How many live in the benchmark of that name, and for how long."""
+
+    readers: int = 40
+    authors: int = 200
+    followees: int = 60
+    """Authors whom each reader follows."""
+    friends: int = 5
+    """Other readers whom each reader follows."""
+    days: int = 90
+    looks: tuple[int, ...] = (7, 30, 90)
+    """Days after which both orders are judged."""
+
+
 class Scale(msgspec.Struct, frozen=True):
     """How large the network is. Sampling depends on `seed` alone."""
 
@@ -58,6 +72,8 @@ class Scale(msgspec.Struct, frozen=True):
     """People of the networks that show how costs grow."""
     stars: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     """Followers of the famous whose posts are compared."""
+    tastes: Tastes = Tastes()
+    """The people whose tastes are known."""
     crowds: tuple[int, ...] = (10, 100, 1_000, 10_000)
     """Active followers of those whose posts the processor delivers."""
 

@@ -48,7 +48,7 @@ def shown(default: Any) -> str:
     if default in ((), ""):
         return "–"
     if isinstance(default, tuple):
-        return f"`{','.join(default)}`"
+        return f"`{','.join(one if isinstance(one, str) else f'{one:g}' for one in default)}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

@@ -182,6 +182,20 @@ def test_an_unknown_option_of_the_caller_is_refused():
 def test_every_setting_has_a_default_and_can_be_set_by_the_environment(monkeypatch):
     for field in msgspec.structs.fields(Settings):
         default = getattr(Settings(), field.name)
-        text = ",".join(default) if isinstance(default, tuple) else str(default)
+        text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
         monkeypatch.setenv(f"ROOKERY_{field.name.upper()}", text)
     assert load() == Settings()
+
+
+def test_weights_are_lists_of_numbers_of_a_certain_length(folder, monkeypatch):
+    write(folder, "top_kinds = [1, 2, 3, 4, 5]")
+    monkeypatch.setenv("ROOKERY_TOP_ENGAGEMENT", "1, 2.5,3,0")
+    settings = load(folder)
+    assert (settings.top_kinds, settings.top_engagement) == ((1.0, 2.0, 3.0, 4.0, 5.0), (1.0, 2.5, 3.0, 0.0))
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "1,2,3,-1", "1,2,3,nan", "1,2,3,1001", "1,2,3,x", "-"])
+def test_weights_that_can_not_be_used_are_refused_by_name(folder, monkeypatch, text):
+    monkeypatch.setenv("ROOKERY_TOP_ENGAGEMENT", text)
+    with pytest.raises(BadSetting, match="top_engagement"):
+        load(folder)

@@ -81,6 +81,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     active_days: float = 3.0
     """Days after the last visit at which a cached home timeline is freed."""
 
+    top_refresh_seconds: float = 300.0
+    """Age at which a ranking (order=top) is made anew; a tenth of it where new entries wait. 0: at every first page."""
+    top_snapshots: int = 5_000
+    """Rankings kept in memory, of 11 to 15 KB each."""
+    top_acts: tuple[float, ...] = (16.0, 12.0, 8.0, 4.0, 2.0, 1.0, 0.5)
+    """What a reader's reply to an author, message, retweet, favorite, visit of the profile, read and click on a link count."""
+    top_affinity_days: float = 30.0
+    """Days in which these come to count half."""
+    top_kinds: tuple[float, ...] = (1.0, 1.2, 1.1, 0.7, 0.8)
+    """Weights of a tweet, one with media, a quote, a reply, a retweet."""
+    top_engagement: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0)
+    """What each reply, quote, retweet and favorite of a tweet adds to its weight, under a logarithm."""
+    top_decay_hours: float = 12.0
+    """Hours in which an entry comes to count half."""
+
     edit_minutes: float = 30.0
     """Minutes within which a tweet can be edited; afterwards fewer people may be let see it. 0: never."""
 
@@ -187,7 +202,7 @@ def _environment() -> dict[str, Any]:
         text = os.environ.get(_PREFIX + field.name.upper())
         if text is None:
             continue
-        if field.name in ("cors_origins", "trusted_proxies", "tweet_labels"):
+        if field.name in ("cors_origins", "trusted_proxies", "tweet_labels", *_WEIGHTS):
             found[field.name] = [part.strip() for part in text.split(",") if part.strip()]
         elif field.type is bool:
             found[field.name] = {"on": "true", "off": "false", "yes": "true", "no": "false"}.get(text.lower(), text)
@@ -202,12 +217,20 @@ def _path(kind: type, value: Any) -> Any:
     raise NotImplementedError
 
 
+_WEIGHTS = {"top_acts": 7, "top_kinds": 5, "top_engagement": 4}
+"""Settings that are lists of numbers, and how many each holds."""
+
+_HEAVIEST = 1_000.0
+
 _AT_LEAST = {
     "port": 0,
     "metrics_port": -1,
     "famous_followers": 0,
     "busy_hashtag_uses": 0,
     "timeline_entries": 20,
+    "top_snapshots": 1,
+    "top_affinity_days": 0.01,
+    "top_decay_hours": 0.01,
     "body_limit": 1024,
     "head_seconds": 0.1,
     "body_seconds": 0.1,
@@ -254,6 +277,10 @@ def _checked(made: Settings) -> Settings:
     for label in made.tweet_labels:
         if not (0 < len(label) <= 50 and label.isprintable()):
             raise BadSetting(f"tweet_labels are words of 1 to 50 characters, not {label!r}")
+    for name, count in _WEIGHTS.items():
+        weights: tuple[float, ...] = getattr(made, name)
+        if len(weights) != count or not all(0 <= weight <= _HEAVIEST for weight in weights):
+            raise BadSetting(f"{name} is {count} numbers from 0 to {_HEAVIEST:.0f}, not {', '.join(map(str, weights))}")
     if made.log_format not in ("console", "json"):
         raise BadSetting(f"log_format is console or json, not {made.log_format!r}")
     if made.log_level not in ("debug", "info", "warning", "error"):

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench.data import Data, Scale
+from bench.data import Data, Scale, Tastes
 from bench.harness import Plan
 from bench.powerlaw import Shape
 
@@ -46,5 +46,6 @@ def data(tmp_path_factory) -> Data:
         sizes=(60,),
         stars=(20, 40),
         crowds=(2, 10),
+        tastes=Tastes(readers=4, authors=10, followees=5, friends=2, days=2, looks=(1, 2)),
     )
     return Data(scale, folder)

@@ -902,3 +902,55 @@ async def test_an_event_is_found_in_the_log_or_among_the_parked(database, log, c
     assert await log.find(2) is None
     assert (await log.find(1)).body == '{"number":1}'
     assert await log.find(99) is None
+
+
+# --- groups that are in no hurry, and pass over much
+
+
+async def test_what_a_group_does_not_want_costs_it_no_transaction(database, clock, effects):
+    log = SqlEventLog(database, clock)
+    asked: list[int] = []
+
+    class Counted(Effects):
+        def __call__(self, tx: Transaction, batch: Sequence[Appended]) -> None:
+            asked.append(len(batch))
+            super().__call__(tx, batch)
+
+    log.subscribe_in_transaction("g", ["notes"], Counted(), wanted=lambda event: event.number % 2 == 0)  # pyright: ignore[reportAttributeAccessIssue]
+    await log.publish(notes(1, 2, 3))  # read from the store
+    await log.start()
+    await caught_up(log)
+    await log.publish(notes(5, 7))  # taken from memory
+    await caught_up(log)
+    await log.publish(notes(8, 9))
+    await caught_up(log)
+    await log.stop()
+    assert (await effects(), asked) == ([2, 8], [1, 1])
+
+
+async def test_a_group_that_lingers_is_hurried_by_whoever_waits_for_it_and_by_the_end(database, clock, effects):
+    log = SqlEventLog(database, clock)
+    log.subscribe_in_transaction("g", ["notes"], Effects(), linger=1_000_000)
+    await log.start()
+    for number in range(3):
+        await log.publish(notes(number))
+        await caught_up(log)
+    await log.publish(notes(7))
+    async with asyncio.timeout(WAIT):
+        await log.stop()
+    assert (await effects())[:3] == [0, 1, 2]
+
+
+async def test_a_group_in_two_processes_has_each_effect_once(database, clock, effects):
+    """A command may consume beside a server."""
+    async with running(database, clock, g=Effects()) as one, running(database, clock, g=Effects()) as other:
+        await one.publish(notes(*range(5)))
+        await caught_up(one)
+        await caught_up(other)
+        await other.publish(notes(*range(5, 10)))
+        await caught_up(other)
+        await caught_up(one)
+    assert await effects() == list(range(10))
+    async with running(database, clock, g=Effects()) as again:
+        await caught_up(again)
+    assert await effects() == list(range(10))

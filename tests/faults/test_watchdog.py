@@ -38,10 +38,11 @@ CONSUMERS = {
     "consumer graph",
     "consumer moderation.lists",
     "consumer timelines",
+    "consumer timelines.affinities",
     "consumer tweets.cache",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"erasing", "interest", "last-active", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {"erasing", "interest", "last-active", "ranking", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):
@@ -145,8 +146,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    others = network.interests.worker, network.drafts.worker, network.erasing.worker, network.upkeep
-    workers |= {worker.name: worker for worker in others}
+    parts = network.interests, network.drafts, network.erasing, network.top
+    workers |= {worker.name: worker for worker in (network.upkeep, *(part.worker for part in parts))}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
     await network.users.seen(world.author)

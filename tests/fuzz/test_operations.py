@@ -33,7 +33,7 @@ TAGS = {
     "people": 14,
     "tweets": 25,
     "choices": 10,
-    "timelines": 3,
+    "timelines": 4,
     "drafts": 6,
     "reports": 1,
     "admin": 15,

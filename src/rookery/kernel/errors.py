@@ -93,6 +93,13 @@ class Conflict(RookeryError):
     code = "conflict"
 
 
+class Gone(RookeryError):
+    """It was there, and is over: asking again does not help."""
+
+    status = 410
+    code = "gone"
+
+
 class TooMany(RookeryError):
     """Too many requests in too little time; `retry_after` says when to come back."""
 

@@ -14,6 +14,8 @@ class InterestKind(StrEnum):
     """Opened a tweet by itself or in its thread; the subject is the tweet."""
     PROFILE_VISIT = "profile_visit"
     """Opened somebody else's profile; the subject is that account."""
+    LINK_CLICK = "link_click"
+    """Followed a link in a tweet; the subject is the tweet."""
 
 
 class Interest(msgspec.Struct, frozen=True):
@@ -23,3 +25,5 @@ class Interest(msgspec.Struct, frozen=True):
     user_id: int
     subject_id: int
     at: Millis
+    author_id: int = 0
+    """Who wrote the tweet, where the subject is one."""

@@ -34,6 +34,7 @@ from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
+from rookery.kernel.ranking import Weights
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.drafts.contract import Drafts
 from rookery.services.drafts.service import DraftsService
@@ -48,11 +49,14 @@ from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import HoldPolicy, Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
+from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
+from rookery.services.timelines.affinities import Affinities
 from rookery.services.timelines.consumers import Processor
-from rookery.services.timelines.contract import Timelines
+from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.timelines.service import TimelinePolicy, TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
+from rookery.services.timelines.top import TopPolicy, TopService
 from rookery.services.tweets import consumers as tweets_consumers
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.tweets.erasing import TweetsEraser
@@ -179,6 +183,15 @@ class Network:
             clock=clock,
             policy=_timeline_policy(settings),
         )
+        self.affinities = Affinities(database, clock, _weights(settings))
+        self.top = TopService(
+            timelines=self.timelines,
+            affinities=self.affinities,
+            tweets=self.reads,
+            graph=self.graph,
+            clock=clock,
+            policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, _weights(settings)),
+        )
         self.erasing = Erasing(
             store=self.users_store,
             # Every service that keeps anything of people; the log last, as the others tell it what they do.
@@ -187,6 +200,7 @@ class Network:
                 TweetsEraser(self.tweet_store, database, ids, clock),
                 self.graph_store,
                 self.moderation_store,
+                self.affinities,
                 LogEraser(self.log, database),
             ),
             files=database,
@@ -209,15 +223,16 @@ class Network:
         tweets_consumers.react(log, self.reads)
         timelines_consumers.react(log, self.processor)
         moderation_consumers.react(log, self.moderation)
+        affinities.react(log, self.affinities)
         await self.log.start()
         self.users.start()
         self.watchdog.watch(*self.log.workers, self.users.worker)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: scheduled tweets, erasing, what people looked at, upkeep, the
-        guard of the loop.
+        """Begin what only the folder's server does in the background: scheduled tweets, erasing, what people looked at, rankings,
+        upkeep, the guard of the loop.
         """
-        workers = self.interests.worker, self.drafts.worker, self.erasing.worker, self.upkeep
+        workers = self.interests.worker, self.drafts.worker, self.erasing.worker, self.top.worker, self.upkeep
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -228,6 +243,7 @@ class Network:
         self.loop_guard.stop()
         await self.upkeep.stop()
         await self.erasing.worker.stop()
+        await self.top.worker.stop()
         await self.drafts.worker.stop()
         await self.interests.worker.stop()
         with suppress(Exception):
@@ -247,6 +263,7 @@ class Network:
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
         await self.timelines.expire()
+        await self.affinities.tidy()
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
@@ -375,6 +392,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         timelines=traced_calls(network, network.timelines, Timelines),
         drafts=traced_calls(network, network.drafts, Drafts),
         moderation=traced_calls(network, network.moderation, Moderation),
+        top=traced_calls(network, network.top, TopTimelines),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
@@ -471,6 +489,12 @@ def _figures(network: Network) -> Iterable[Metric]:
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
     yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
     yield counter("rookery_tweets_held", "Tweets held for a moderator", "rule", network.screening.held)
+    yield counter(
+        "rookery_top_reads", "First pages of Top by whether their ranking was there", "ranking", network.top.reads
+    )
+    rankings = {"memory": len(network.top.kept)}
+    yield gauge("rookery_top_rankings", "Rankings that are kept", "in", rankings)
+    yield counter("rookery_top_ahead", "Rankings made before they were asked for", "by", {"worker": network.top.ahead})
     yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
     watchdog = network.watchdog
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
@@ -527,4 +551,14 @@ def _timeline_policy(settings: Settings) -> TimelinePolicy:
         famous_refresh=int(settings.famous_refresh_seconds * SECOND),
         push_to_famous=settings.famous_followers != 0,
         busy_hashtag=settings.busy_hashtag_uses,
+    )
+
+
+def _weights(settings: Settings) -> Weights:
+    return Weights(
+        acts=settings.top_acts,
+        kinds=settings.top_kinds,
+        engagement=settings.top_engagement,
+        affinity_half_life=int(settings.top_affinity_days * DAY),
+        decay_half_life=int(settings.top_decay_hours * HOUR),
     )

@@ -54,6 +54,7 @@ CALLS = """
     GET /v1/admin/blocklists/{list}, POST /v1/admin/blocklists/{list}, DELETE /v1/admin/blocklists/{list}/{id}
     GET /v1/admin/audit
     POST /v1/users/me/erase
+    POST /v1/interests
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

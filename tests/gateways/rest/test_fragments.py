@@ -10,7 +10,7 @@ from rookery.gateways.rest.fragments import Fragments
 from rookery.kernel.pages import Slice
 from rookery.kernel.text import entities
 from rookery.kernel.visibility import State, Visibility
-from rookery.services.timelines.contract import Item, Reason, ReasonKind
+from rookery.services.timelines.contract import Item, Reason, ReasonKind, Score
 from rookery.services.tweets.contract import (
     BOOKMARKED,
     FAVORITED,
@@ -140,7 +140,10 @@ def test_the_joined_pieces_are_what_the_shapes_say(fragments: Fragments):
     gone = tweet(10, BOB, "look", quote_of=7, quoted=None)
     items = [Item(Entry(one.id, one), Reason(ReasonKind.FOLLOW)) for one in (gone, outer, inner)]
     items.append(Item(Entry(12, outer, ANN), Reason(ReasonKind.RETWEET, ANN)))
+    score = Score(1.5, 3.0, 1.0, 0.5)
+    explained = [Item(item.entry, Reason(item.reason.kind, item.reason.by, score=score)) for item in items]
     for body, shape in (
+        (fragments.explained(Slice(explained, 8, None)), shapes.Timeline),
         (fragments.tweet(outer), shapes.Tweet),
         (fragments.tweets(Slice([gone, inner], 8, None)), shapes.TweetList),
         (fragments.home(Slice(items, 8, 12)), shapes.Timeline),

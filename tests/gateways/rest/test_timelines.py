@@ -2,6 +2,7 @@
 
 import pytest
 
+from rookery.kernel.clock import DAY, MINUTE, ManualClock
 from tests.gateways.rest.conftest import Person, Server, post, problem
 
 
@@ -49,7 +50,107 @@ async def test_home_is_walked_to_its_end_without_gaps_or_repeats_while_tweets_ar
 
 async def test_home_is_mine_alone(guest: Person, ann: Person):
     problem(await guest.get("/v1/newsfeed"), 401, "token_missing")
-    problem(await ann.get("/v1/newsfeed", params={"order": "top"}), 422, "invalid_order", "order")
+    problem(await guest.get("/v1/newsfeed", params={"order": "top"}), 401, "token_missing")
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ({"order": "best"}, "invalid_order", "order"),
+        ({"order": "top", "explain": "maybe"}, "invalid_flag", "explain"),
+        ({"order": "latest", "explain": "true"}, "nothing_to_explain", "explain"),
+        ({"order": "top", "before": "x"}, "invalid_cursor", "before"),
+        ({"order": "top", "before": "9223372036854775807"}, "invalid_cursor", "before"),
+        ({"order": "top", "before": "1", "after": "1"}, "invalid_cursor", "after"),
+    ],
+)
+async def test_what_no_timeline_can_be_is_refused(ann: Person, query: dict[str, str], code: str, field: str):
+    problem(await ann.get("/v1/newsfeed", params=query), 422, code, field)
+
+
+async def talked(server: Server, clock: ManualClock, ann: Person, bob: Person) -> Person:
+    """Ann follows Bob and Carl, talks with Bob, and days later each writes something. Carl."""
+    carl = await server.person("carl")
+    for one in (bob, carl):
+        await ann.put(f"/v1/users/{one.id}/follow")
+    for _ in range(3):
+        await post(ann, "oh", reply_to=(await post(bob, "old"))["id"])
+    clock.advance(4 * DAY)
+    await post(bob, "from bob")
+    clock.advance(1)
+    await post(carl, "from carl")
+    await server.caught_up()
+    return carl
+
+
+async def test_top_has_those_i_care_for_first_and_says_why_when_asked(
+    server: Server, clock: ManualClock, ann: Person, bob: Person
+):
+    await talked(server, clock, ann, bob)
+    answer = await ann.get("/v1/newsfeed", params={"order": "top"})
+    assert seen(answer)[:2] == [("from bob", "follow"), ("from carl", "follow")]
+    assert all("score" not in item["reason"] for item in answer.json()["items"])
+    explained = (await ann.get("/v1/newsfeed", params={"order": "top", "explain": "true"})).json()["items"]
+    assert [item["tweet"] for item in explained] == [item["tweet"] for item in answer.json()["items"]]
+    for item in explained:
+        score = item["reason"]["score"]
+        assert score["score"] == score["affinity"] * score["weight"] * score["decay"]
+    assert [item["reason"]["kind"] for item in explained] == [kind for _, kind in seen(answer)]
+    assert explained[0]["reason"]["score"]["affinity"] > explained[1]["reason"]["score"]["affinity"] == 1
+
+
+async def test_top_is_walked_by_links_and_an_old_ranking_says_that_it_is_over(
+    server: Server, clock: ManualClock, ann: Person, bob: Person
+):
+    await talked(server, clock, ann, bob)
+    answer = await ann.get("/v1/newsfeed", params={"order": "top", "limit": 3})
+    found = seen(answer)
+    assert "prev" not in answer.links
+    assert answer.json()["prev"] is None
+    while "next" in answer.links:
+        await post(bob, "late")
+        answer = await ann.get(answer.links["next"]["url"])
+        found += seen(answer)
+    assert len(found) == len(set(found)) + 4, "three old tweets and three answers look alike"
+    assert ("late", "follow") not in found
+    back = answer.links["prev"]["url"]
+    assert seen(await ann.get(back)) == found[len(found) - len(seen(answer)) - 3 : len(found) - len(seen(answer))]
+    clock.advance(10 * MINUTE)
+    problem(await ann.get(back), 410, "ranking_over")
+
+
+async def test_what_clients_tell_of_reads_and_links_counts_for_top(server: Server, ann: Person, bob: Person):
+    carl = await server.person("carl")
+    for one in (bob, carl):
+        await ann.put(f"/v1/users/{one.id}/follow")
+    mine = await post(bob, "see https://example.com")
+    hidden = await post(carl, "for nobody", visibility="mentioned")
+    items = [
+        {"kind": "link_click", "tweet_id": mine["id"]},
+        {"kind": "read", "tweet_id": mine["id"]},
+        {"kind": "read", "tweet_id": mine["id"]},
+        {"kind": "read", "tweet_id": hidden["id"]},
+        {"kind": "read", "tweet_id": "12345"},
+    ]
+    answer = await ann.post("/v1/interests", json={"items": items})
+    assert (answer.status_code, answer.content) == (204, b"")
+    await server.network.interests.flush()
+    await server.caught_up()
+    found = await server.network.affinities.of(int(ann.id))
+    assert dict(zip(found.authors.tolist(), found.points.tolist(), strict=True)) == {int(bob.id): pytest.approx(1.5)}
+    for wrong in ([], [{"kind": "hover", "tweet_id": "1"}], [{"kind": "read", "tweet_id": "x"}], items * 21):
+        assert (await ann.post("/v1/interests", json={"items": wrong})).status_code == 422
+
+
+async def test_opening_a_tweet_or_a_profile_counts_for_top(server: Server, ann: Person, bob: Person):
+    tweet = await post(bob, "look")
+    await ann.get(f"/v1/tweets/{tweet['id']}")
+    await ann.get(f"/v1/tweets/{tweet['id']}/thread")
+    await ann.get(f"/v1/users/{bob.id}")
+    await server.network.interests.flush()
+    await server.caught_up()
+    found = await server.network.affinities.of(int(ann.id))
+    assert dict(zip(found.authors.tolist(), found.points.tolist(), strict=True)) == {int(bob.id): pytest.approx(4)}
 
 
 async def test_a_profile_shows_tweets_and_retweets_newest_first(ann: Person, bob: Person, guest: Person):

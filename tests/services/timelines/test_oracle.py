@@ -4,21 +4,23 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
-from rookery.kernel.errors import RookeryError
+from rookery.kernel.errors import Gone, RookeryError
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import ReplyRule, State, Visibility
 from rookery.services.moderation.contract import OPERATOR, ListAction, ListName
 from rookery.services.timelines.contract import Item
+from rookery.services.timelines.top import LENGTH
 from rookery.services.tweets.contract import ImportedTweet, NewTweet, Standing, StandingChange, TweetChange
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
@@ -63,6 +65,8 @@ class Histories(RuleBasedStateMachine):
         self.people: list[int] = []
         self.tweets: list[int] = []
         self.imported = 0
+        self.cursors: dict[int, int] = {}
+        """A page of Top that each reader has not taken yet."""
 
     def do(self, work: Awaitable[Any]) -> Any:
         """Run `work`; what the rules of the network refuse is refused."""
@@ -85,6 +89,7 @@ class Histories(RuleBasedStateMachine):
                 famous_followers=self.threshold,
                 busy_hashtag_uses=self.busy,
                 timeline_entries=CACHED,
+                top_refresh_seconds=0,
             )
         )
 
@@ -394,6 +399,31 @@ class Histories(RuleBasedStateMachine):
         assert await walk(home, viewer, 3) == want, "page by page"
         assert await climb(home, viewer, 4) == want, "page by page upwards"
         assert await walk(self.network.timelines.truth, viewer, 7) == want, "by pull alone"
+        await self.compare_top(viewer, want)
+
+    async def compare_top(self, viewer: int, latest: list[Line]) -> None:
+        """Top is the newest of the same, each once, by score; and what an old ranking still shows is no more than that."""
+        newest = latest[:LENGTH]
+        top = self.network.top.top
+        if (cursor := self.cursors.pop(viewer, None)) is not None:
+            with suppress(Gone):
+                old = await top(viewer, Page(100, before=cursor))
+                assert {line(item) for item in old.items} <= set(latest), "an old ranking shows nothing that is hidden"
+        whole, scores = await walk_top(top, viewer, 100)
+        assert sorted(whole, reverse=True) == newest, "the same entries, each once"
+        assert scores == sorted(scores, reverse=True)
+        for score, affinity, weight, decay in scores:
+            assert score == affinity * weight * decay > 0
+        if len(whole) > 2:
+            pages, _ = await walk_top(top, viewer, 2)
+            assert pages == whole, "page by page"
+            page = await top(viewer, Page(2))
+            assert page.next is not None
+            self.cursors[viewer] = page.next
+            page = await top(viewer, Page(2, before=page.next))
+            back = await top(viewer, Page(100, after=page.prev))
+            assert [line(item) for item in back.items] == whole[:2], "and back"
+            assert back.prev is None
 
     def teardown(self) -> None:
         try:
@@ -414,6 +444,20 @@ async def walk(read: Callable[[int, Page], Awaitable[Any]], viewer: int, limit: 
         if page.next is None:
             return found
         page = await read(viewer, Page(limit, before=page.next))
+
+
+async def walk_top(read: Any, viewer: int, limit: int) -> tuple[list[Line], list[tuple[float, ...]]]:
+    """All pages from the best down, with the scores."""
+    lines: list[Line] = []
+    scores: list[tuple[float, ...]] = []
+    page = await read(viewer, Page(limit), explain=True)
+    assert page.prev is None
+    while True:
+        lines += [line(item) for item in page.items]
+        scores += [msgspec.structs.astuple(item.reason.score) for item in page.items]
+        if page.next is None:
+            return lines, scores
+        page = await read(viewer, Page(limit, before=page.next), explain=True)
 
 
 async def climb(read: Callable[[int, Page], Awaitable[Any]], viewer: int, limit: int) -> list[Line]:

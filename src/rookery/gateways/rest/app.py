@@ -25,7 +25,7 @@ from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
-from rookery.gateways.rest.interests import Interests, RecordInterest
+from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
 from rookery.gateways.rest.language import Catalogs
 from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.people import PeopleCalls
@@ -39,7 +39,7 @@ from rookery.kernel.errors import Malformed, RookeryError
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.moderation.contract import Moderation
-from rookery.services.timelines.contract import Timelines
+from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
 
@@ -67,6 +67,7 @@ def create_app(
     ingestion: TweetIngestion,
     reads: TweetReads,
     timelines: Timelines,
+    top: TopTimelines,
     drafts: Drafts,
     moderation: Moderation,
     clock: Clock,
@@ -102,7 +103,8 @@ def create_app(
             ingestion=ingestion, reads=reads, presenter=presenter, fragments=fragments, interests=interests
         ).operations(),
         *ChoiceCalls(choices=choices, reads=reads, fragments=fragments).operations(),
-        *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
+        *FeedCalls(timelines=timelines, top=top, reads=reads, fragments=fragments).operations(),
+        *InterestCalls(reads=reads, interests=interests).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
     ]

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from rookery.gateways.rest import present, shapes
 from rookery.gateways.rest.present import author, encode, entities, media, moment, optional_id, rfc3339
@@ -145,6 +146,22 @@ class Fragments:
                 parts.append(pieces[3])
             else:
                 parts += (pieces[3][: pieces[6]], _OWN_ENDS[0] if kind is own else _VIEWER[0] + _ended(item.reason))
+        return _page(parts, of)
+
+    def explained(self, of: Slice[Item]) -> bytes:
+        """A page of a ranked home timeline, as `shapes.Timeline`, each item with its score."""
+        parts = [_ITEMS]
+        for item in of.items:
+            entry, reason, score = item.entry, item.reason, item.reason.score
+            parts.append(b'{"id":"%d","tweet":' % entry.id)
+            self._write(parts, entry.tweet)
+            told = shapes.Reason(
+                reason.kind.value,
+                by=UNSET if reason.by is None else author(reason.by),
+                hashtag=UNSET if reason.hashtag is None else reason.hashtag,
+                score=UNSET if score is None else shapes.Score(score.score, score.affinity, score.weight, score.decay),
+            )
+            parts += (_REASON, encode(told), b"},")
         return _page(parts, of)
 
     def profile(self, of: Slice[Entry]) -> bytes:

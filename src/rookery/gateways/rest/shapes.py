@@ -324,12 +324,26 @@ class TweetList(Struct, frozen=True):
     prev: Cursor | None
 
 
+class Score(Struct, frozen=True):
+    """Why an item ranks where it does: `score` is affinity × weight × decay."""
+
+    score: float
+    affinity: Annotated[
+        float, Meta(description="How much I care for who brought it; 1 where nothing is known of that.")
+    ]
+    weight: Annotated[float, Meta(description="What it is, and what others made of it.")]
+    decay: Annotated[float, Meta(description="What its age, when it was ranked, left of it: at most 1.")]
+
+
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """Why an item stands in a timeline; `by` is who retweeted it, `hashtag` the key of the one that I follow."""
+    """Why an item stands in a timeline; `by` is who retweeted it, `hashtag` the key of the one that I follow. `score` is there with
+    `explain=true` only.
+    """
 
     kind: Literal["follow", "retweet", "hashtag", "own"]
     by: Author | UnsetType = UNSET
     hashtag: str | UnsetType = UNSET
+    score: Score | UnsetType = UNSET
 
 
 class Item(Struct, frozen=True):
@@ -545,3 +559,19 @@ class WordFilterEdit(Request, frozen=True):
 
     phrase: _Phrase | UnsetType = UNSET
     expires_at: _Ends | None | UnsetType = UNSET
+
+
+class Shown(Request, frozen=True):
+    """Something that I did with a tweet, which the server can't see by itself."""
+
+    kind: Annotated[
+        Literal["read", "link_click"],
+        Meta(description="`read`: it was read where it stood in a list; `link_click`: a link in it was followed."),
+    ]
+    tweet_id: Id
+
+
+class NewInterests(Request, frozen=True):
+    """What a client saw me do; sent from time to time, many at once."""
+
+    items: Annotated[list[Shown], Meta(min_length=1, max_length=100)]

@@ -212,10 +212,10 @@ class TweetCalls:
         return Answer(self._fragments.tweet(made), 201, {"Location": f"/v1/tweets/{made.id}"})
 
     async def get_tweet(self, call: Call) -> Answer:
-        found = await self._reads.get([id := call.id()], call.viewer_id)
+        found = await self._reads.get([call.id()], call.viewer_id)
         if not found:
             raise NotFound("there is no such tweet", code="tweet_not_found")
-        self._interests.read(call, id)
+        self._interests.read(call, found[0])
         return Answer(self._fragments.tweet(found[0]))
 
     async def list_tweets(self, call: Call) -> Answer:
@@ -240,8 +240,8 @@ class TweetCalls:
         return Answer(status=204)
 
     async def get_thread(self, call: Call) -> Answer:
-        found = await self._reads.thread(id := call.id(), call.viewer_id, call.page())
-        self._interests.read(call, id)
+        found = await self._reads.thread(call.id(), call.viewer_id, call.page())
+        self._interests.read(call, found.tweet)
         return Answer(self._fragments.thread(found), headers=call.links(found.replies))
 
     async def replies(self, call: Call) -> Answer:

@@ -1,10 +1,10 @@
 """Consumer groups, as the event log in a database keeps them in its process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rookery.infra.events.port import Appended, Handler, TransactionHandler
+from rookery.infra.events.port import Appended, Event, Handler, TransactionHandler
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import Millis
 
@@ -25,9 +25,21 @@ class Group:
     """One consumer group in this process."""
 
     def __init__(
-        self, name: str, topics: Sequence[str], handler: Handler | None, in_transaction: TransactionHandler | None
+        self,
+        name: str,
+        topics: Sequence[str],
+        handler: Handler | None,
+        in_transaction: TransactionHandler | None,
+        *,
+        wanted: Callable[[Event], bool] | None = None,
+        linger: float = 0.0,
     ) -> None:
         self.name = name
+        self.linger = linger
+        """Seconds that it lets events gather between batches."""
+        self.hurry = asyncio.Event()
+        """Ends that."""
+        self._wanted = wanted
         self.worker: Worker
         self.in_hand: InHand | None = None
         self.topics = frozenset(topics)
@@ -43,6 +55,10 @@ class Group:
         self.retry_at: Millis | None = None
         """When the next parked event is due; looked up again after a commit of another process."""
         self.waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    def concerns(self, event: Event) -> bool:
+        """Whether the group is to be handed the event."""
+        return event.topic in self.topics and (self._wanted is None or self._wanted(event))
 
     def move(self, offset: int) -> None:
         self.offset = offset

@@ -147,9 +147,20 @@ class EventLog(Outbox, Protocol):
         """A volatile group: it starts at the log's head and keeps its offset in memory. For what lives in memory."""
         ...
 
-    def subscribe_in_transaction(self, group: str, topics: Sequence[str], handler: TransactionHandler) -> None:
+    def subscribe_in_transaction(
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: TransactionHandler,
+        *,
+        wanted: Callable[[Event], bool] | None = None,
+        linger: float = 0.0,
+    ) -> None:
         """A durable group: the handler's effect and the group's offset are committed together. A group that is new starts
         at the log's beginning.
+
+        Events that are not `wanted` are passed over without a transaction. One that is in no hurry may `linger` for so many
+        seconds between batches, so that they grow, unless somebody waits for it to have `reached` an offset.
         """
         ...
 

@@ -127,8 +127,16 @@ class SqlEventLog:
     def subscribe(self, group: str, topics: Sequence[str], handler: Handler) -> None:
         self._add(Group(group, topics, handler, None))
 
-    def subscribe_in_transaction(self, group: str, topics: Sequence[str], handler: TransactionHandler) -> None:
-        self._add(Group(group, topics, None, handler))
+    def subscribe_in_transaction(
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: TransactionHandler,
+        *,
+        wanted: Callable[[Event], bool] | None = None,
+        linger: float = 0.0,
+    ) -> None:
+        self._add(Group(group, topics, None, handler, wanted=wanted, linger=linger))
 
     def _add(self, group: Group) -> None:
         if group.name in self._groups:
@@ -172,6 +180,8 @@ class SqlEventLog:
             return
         self._stopping.set()
         self.wake()
+        for group in self._groups.values():
+            group.hurry.set()
         await asyncio.gather(*(worker.stop(_STOP_GRACE) for worker in self.workers))
         self.workers = []
         await self._save_offsets(list(self._groups.values()))
@@ -182,6 +192,7 @@ class SqlEventLog:
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         found.waiters.append((offset, future))
+        found.hurry.set()
         try:
             async with asyncio.timeout(timeout):
                 await future
@@ -201,7 +212,7 @@ class SqlEventLog:
                     await self._retry(group)
                 rows: Sequence[Row] = ()
                 if recent := self._recent.after(group.offset, _BATCH):
-                    wanted = [item for item in recent if item.event.topic in group.topics]
+                    wanted = [item for item in recent if group.concerns(item.event)]
                     await self._deliver(group, wanted, recent[-1].offset)
                 elif rows := await self._database.all(t.READ, after=group.offset, limit=_BATCH):
                     await self._deliver(group, await self._decode(group, rows), rows[-1][0])
@@ -209,6 +220,8 @@ class SqlEventLog:
                     group.worker.beat()
                     # A busy group must not keep requests waiting.
                     await asyncio.sleep(0)
+                    if group.linger and len(recent or rows) < _BATCH:
+                        await self._linger(group)
                 else:
                     await self._pause(group)
             except Exception:
@@ -241,6 +254,17 @@ class SqlEventLog:
         elif batch:
             await self._one_by_one(group, batch, error)
 
+    async def _linger(self, group: Group) -> None:
+        """Let events gather, unless somebody waits for the group."""
+        if group.waiters or self._stopping.is_set():
+            return
+        group.hurry.clear()
+        group.worker.rest()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(group.linger):
+                await group.hurry.wait()
+        group.worker.beat()
+
     async def _pause(self, group: Group) -> None:
         """Wait for the next event, the next try, or the time to store the offset."""
         now = self._clock.now()
@@ -271,7 +295,7 @@ class SqlEventLog:
                 # Without the offset, which may not pass what was not handled yet.
                 await self._park(group, offset, name, error)
                 continue
-            if event is not None:
+            if event is not None and group.concerns(event):
                 batch.append(Appended(offset, at, event))
         return batch
 
@@ -317,20 +341,26 @@ class SqlEventLog:
         """Hand `batch` to the group; `then` becomes part of a durable group's transaction."""
         group.in_hand = InHand(batch, attempts)
         try:
-            await self._hand_over(group, batch, then)
+            await self._hand_over(group, batch, then, attempts)
         except Exception:
             group.in_hand = None
             raise
         # Where the run itself is cut short, it stays for the next one.
         group.in_hand = None
 
-    async def _hand_over(self, group: Group, batch: Sequence[Appended], then: Callable[[Transaction], object]) -> None:
+    async def _hand_over(
+        self, group: Group, batch: Sequence[Appended], then: Callable[[Transaction], object], attempts: int
+    ) -> None:
         if group.handler is None:
             handler = group.in_transaction
             assert handler is not None
 
             def work(tx: Transaction) -> None:
-                handler(tx, batch)
+                row = None if attempts else tx.one(t.GROUP, name=group.name)
+                # A command that reacts to events beside the server may have handled them.
+                fresh = batch if row is None else [item for item in batch if item.offset > row[0]]
+                if fresh:
+                    handler(tx, fresh)
                 then(tx)
 
             await self._database.write(work)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     delete,
     func,
     or_,
@@ -97,7 +98,15 @@ _save = insert(GROUPS).values({c: bindparam(c) for c in ("name", "offset", "dura
 SAVE_GROUP = Statement(
     _save.on_conflict_do_update(
         index_elements=["name"],
-        set_={"offset": _save.excluded.offset, "durable": _save.excluded.durable, "topics": _save.excluded.topics},
+        set_={
+            # What a durable group has handled stays handled, whoever stores an older offset.
+            "offset": case(
+                (and_(_save.excluded.durable == 1, _save.excluded.offset < GROUPS.c.offset), GROUPS.c.offset),
+                else_=_save.excluded.offset,
+            ),
+            "durable": _save.excluded.durable,
+            "topics": _save.excluded.topics,
+        },
     )
 )
 

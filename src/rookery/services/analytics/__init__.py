@@ -1,4 +1,4 @@
 """Analytics: so far, what people show interest in, as events that are kept.
 
-Emits: interest.read, interest.profile_visited.
+Emits: interest.read, interest.profile_visited, interest.link_clicked.
 """

@@ -10,6 +10,8 @@ class Read(Event, topic="interest", version=1):
     user_id: int
     tweet_id: int
     at: Millis
+    author_id: int = 0
+    """Who wrote it; 0 in events of versions that did not tell."""
 
 
 class ProfileVisited(Event, topic="interest", version=1):
@@ -18,3 +20,12 @@ class ProfileVisited(Event, topic="interest", version=1):
     user_id: int
     visited_id: int
     at: Millis
+
+
+class LinkClicked(Event, topic="interest", version=1):
+    """`user_id` followed a link in a tweet by `author_id`."""
+
+    user_id: int
+    tweet_id: int
+    at: Millis
+    author_id: int

@@ -8,7 +8,7 @@ import structlog
 from rookery.infra.events.port import Event, EventLog
 from rookery.infra.workers.port import Worker
 from rookery.kernel.interest import Interest, InterestKind
-from rookery.services.analytics.contract import ProfileVisited, Read
+from rookery.services.analytics.contract import LinkClicked, ProfileVisited, Read
 
 _MOST_WAITING = 10_000
 
@@ -52,6 +52,8 @@ class InterestRecorder:
 def _event(interest: Interest) -> Event:
     match interest.kind:
         case InterestKind.READ:
-            return Read(interest.user_id, interest.subject_id, interest.at)
+            return Read(interest.user_id, interest.subject_id, interest.at, interest.author_id)
         case InterestKind.PROFILE_VISIT:
             return ProfileVisited(interest.user_id, interest.subject_id, interest.at)
+        case InterestKind.LINK_CLICK:
+            return LinkClicked(interest.user_id, interest.subject_id, interest.at, interest.author_id)

@@ -7,6 +7,7 @@ import msgspec
 
 from rookery.infra.events.port import Event
 from rookery.infra.rpc.port import rpc
+from rookery.kernel.errors import Gone, Invalid
 from rookery.kernel.pages import Page, Slice
 from rookery.services.tweets.contract import Entry
 from rookery.services.users.contract import User
@@ -21,12 +22,26 @@ class ReasonKind(StrEnum):
     HASHTAG = "hashtag"
 
 
+class Score(msgspec.Struct, frozen=True, gc=False):
+    """Why an entry ranks where it does: `score` is the product of the other three (`kernel.ranking`)."""
+
+    score: float
+    affinity: float
+    """How much the reader cares for who brought it; 1 for somebody of whom nothing is known."""
+    weight: float
+    """What it is, and what others made of it."""
+    decay: float
+    """What its age leaves of it: 1 when it was new."""
+
+
 class Reason(msgspec.Struct, frozen=True, gc=False):
     """Why an entry stands there; `by` is who retweeted it, `hashtag` the key of the one that is followed."""
 
     kind: ReasonKind
     by: User | None = None
     hashtag: str | None = None
+    score: Score | None = None
+    """Where it was ranked, and an explanation was asked for."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -58,4 +73,18 @@ class Timelines(Protocol):
     @rpc(idempotent=True, timeout=60)
     async def forget(self, user_ids: list[int] | None = None) -> int:
         """Drop cached timelines (all where None), to be rebuilt at their next read; how many there were."""
+        ...
+
+
+class TopTimelines(Protocol):
+    """Home timelines by rank."""
+
+    @rpc(idempotent=True, timeout=5, raises=(Gone, Invalid))
+    async def top(self, viewer_id: int, page: Page, *, explain: bool = False) -> Slice[Item]:
+        """The newest 500 items of the home timeline of `viewer_id`, best first; with `explain` each with its score.
+
+        Pages are cut from a ranking that stays as it is while it is paged, whatever is posted meanwhile; items that may not be
+        seen any more are left out. Raises Gone("ranking_over") for a cursor whose ranking was last paged over 10 minutes
+        ago or is not kept any more, Invalid("invalid_cursor") for what is no cursor of a ranking.
+        """
         ...

@@ -16,7 +16,7 @@ import structlog
 from rookery.infra.events.port import EventLog
 from rookery.kernel.clock import DAY, HOUR, Clock, Millis
 from rookery.kernel.ids import MAX_ID
-from rookery.kernel.pages import Page, Slice, slice_of
+from rookery.kernel.pages import MAX_LIMIT, Page, Slice, slice_of
 from rookery.kernel.visibility import Place, Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Item
@@ -105,6 +105,42 @@ class TimelineService:
         self._merged.clear()
         return await self._store.drop(await self._store.owners() if user_ids is None else user_ids)
 
+    # --- for rankings
+
+    def came(self, user_id: int) -> None:
+        """The account reads its timeline in another order: that is a visit, too."""
+        self._visits[user_id] = self._clock.now()
+
+    def visits(self) -> dict[int, Millis]:
+        """Those who have a cached home timeline, with their last visits."""
+        return {owner: at for owner, at in self._visits.items() if owner > 0}
+
+    async def newest_candidate(self, viewer: Viewer) -> int:
+        """The id of the newest candidate, whether it can be seen or not; 0 where there is none."""
+        found = (await self._source(viewer, counted=False)).below(MAX_ID, 1)
+        return found.entry_ids[0] if found.entry_ids else 0
+
+    async def newest(self, viewer: Viewer, count: int) -> list[Item]:
+        """The newest items, up to `count`: those that `home` pages through. Nobody is taken to have come."""
+        written = await self._tweets.last_write(viewer.id)
+        fresh = not written or await self._log.reached(GROUP, written, _FRESH_WAIT)
+        source = await self._source(viewer) if fresh else None
+        items: list[Item] = []
+        page = Page(MAX_LIMIT)
+        while len(items) < count:
+            part = await self._read(viewer, page, source)
+            items += part.items
+            # A short page with more below it comes where nearly everything is hidden: it looked at enough.
+            if part.next is None or len(part.items) < MAX_LIMIT:
+                break
+            await asyncio.sleep(0)  # others come first
+            page = Page(MAX_LIMIT, before=part.next)
+        return items[:count]
+
+    async def judged(self, entry_ids: list[int], tweet_ids: list[int], viewer: Viewer) -> list[Item]:
+        """Those of these candidates that the viewer may see, in this order."""
+        return await self._judge(Found(entry_ids, tweet_ids, True), viewer)
+
     # --- upkeep
 
     async def expire(self) -> int:
@@ -147,7 +183,7 @@ class TimelineService:
 
     # --- where candidates come from
 
-    async def _source(self, viewer: Viewer) -> CachedSource:
+    async def _source(self, viewer: Viewer, *, counted: bool = True) -> CachedSource:
         """The viewer's cached candidates: their own timeline, rebuilt if need be, and the lists of famous followees."""
         home = await self._store.read(viewer.id)
         rebuilt = home is None or home.version != viewer.version
@@ -155,7 +191,7 @@ class TimelineService:
             home = await self._rebuild(viewer)
         assert home is not None
         lists = await self._famous_lists(viewer, home.floor)
-        self.reads["rebuilt" if rebuilt else "merged" if lists else "cached"] += 1
+        self.reads["rebuilt" if rebuilt else "merged" if lists else "cached"] += counted
         return CachedSource([home, *lists])
 
     async def _rebuild(self, viewer: Viewer) -> Cached:

@@ -304,6 +304,8 @@ class Deleted(Event, topic="tweets", version=1):
     author_id: int
     tweet_version: int
     touched: Touched = ()
+    reply_to_user_id: int | None = None
+    """Whom it answered; not told of imported ones."""
 
 
 class Retweeted(Event, topic="tweets", version=1):

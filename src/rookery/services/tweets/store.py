@@ -350,7 +350,8 @@ class TweetStore:
         tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=-1)
         parents = recount(tx, shares_of(record, -1))
         tombstone = tweet_of(tx.all(s.TWEETS_BY_ID, ids=[tweet_id])[0])
-        event = Deleted(tweet_id, author_id, tombstone.version, versions(parents))
+        answered = None if record.imported else record.reply_to_user_id
+        event = Deleted(tweet_id, author_id, tombstone.version, versions(parents), answered)
         self._commit(tx, event, (tombstone, *parents))
 
     async def decide(self, decide: Callable[[Transaction], Decision | None]) -> None:
