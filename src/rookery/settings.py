@@ -100,6 +100,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     login_attempts_address: int = 50
     """Failed log-ins from one network address within 15 minutes."""
 
+    archive_hours: float = 24.0
+    """Hours between two archives of everything of theirs that a person may ask for."""
+    archive_days: float = 7.0
+    """Days that such an archive is kept."""
+
     hot_tweets_min: int = 100_000
     """Tweets that the cache of the hottest may hold whatever the day's number; beyond it, 20% of the last day's tweets."""
     hot_tweets_mib: int = 256

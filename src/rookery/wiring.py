@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from rookery import migrations
+from rookery import __version__, migrations
 from rookery.backup.format import Manifest
 from rookery.backup.making import Snapshot
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
+from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.objects.port import Objects
 from rookery.infra.sql.migrations import known_revisions, migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
@@ -41,6 +42,9 @@ from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
 from rookery.process import most_connections
 from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.archives.making import ArchiveMaker
+from rookery.services.archives.service import ArchivesService
+from rookery.services.archives.store import ArchiveStore
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
@@ -130,6 +134,25 @@ class Network:
             edit_window=int(settings.edit_minutes * MINUTE),
         )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
+        archives = ArchiveStore(database)
+        self.archive_maker = ArchiveMaker(
+            users=self.users,
+            graph=self.graph,
+            reads=self.reads,
+            drafts=self.drafts,
+            store=archives,
+            clock=clock,
+            version=__version__,
+        )
+        self.archives = ArchivesService(
+            store=archives,
+            objects=FolderObjects(settings.data / "archives"),
+            maker=self.archive_maker,
+            ids=ids,
+            clock=clock,
+            pause=int(settings.archive_hours * HOUR),
+            lifetime=int(settings.archive_days * DAY),
+        )
         self.timelines = TimelineService(
             store=self.timeline_store,
             tweets=self.reads,
@@ -157,10 +180,10 @@ class Network:
         self.watchdog.watch(*self.log.workers, self.users.worker)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: scheduled tweets, what people looked at, upkeep, the guard
+        """Begin what only the folder's server does in the background: scheduled tweets, archives, what people looked at, upkeep, the guard
         of the loop.
         """
-        workers = self.interests.worker, self.drafts.worker, self.upkeep
+        workers = self.interests.worker, self.drafts.worker, self.archives.worker, self.upkeep
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -171,6 +194,7 @@ class Network:
         self.loop_guard.stop()
         await self.upkeep.stop()
         await self.drafts.worker.stop()
+        await self.archives.worker.stop()
         await self.interests.worker.stop()
         with suppress(Exception):
             await self.interests.flush()
@@ -188,6 +212,7 @@ class Network:
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
         await self.timelines.expire()
+        await self.archives.expire()
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
@@ -302,6 +327,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         reads=network.reads,
         timelines=network.timelines,
         drafts=network.drafts,
+        archives=network.archives,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

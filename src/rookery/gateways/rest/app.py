@@ -10,12 +10,14 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
 from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
 from msgspec import Struct
 
 import rookery
 from rookery.gateways.rest import problems
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admission import Admission
+from rookery.gateways.rest.archives import ArchiveCalls
 from rookery.gateways.rest.calls import Answer, Operation
 from rookery.gateways.rest.drafts import DraftCalls
 from rookery.gateways.rest.edge import App, Edge
@@ -33,6 +35,7 @@ from rookery.gateways.rest.tweets import TweetCalls
 from rookery.infra.telemetry.port import Requests
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Malformed, RookeryError
+from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Timelines
@@ -63,6 +66,7 @@ def create_app(
     reads: TweetReads,
     timelines: Timelines,
     drafts: Drafts,
+    archives: Archives,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -94,6 +98,7 @@ def create_app(
         ).operations(),
         *FeedCalls(timelines=timelines, reads=reads, fragments=fragments).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
+        *ArchiveCalls(archives=archives).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)
 
@@ -161,6 +166,13 @@ def _told(status: int, method: str) -> RookeryError:
 
 
 def _response(answer: Answer) -> ASGIResponse:
+    if answer.stream is not None:
+        return ASGIStreamingResponse(
+            iterator=answer.stream,
+            status_code=answer.status,
+            headers=dict(answer.headers),
+            media_type=answer.media_type,
+        )
     return ASGIResponse(
         body=answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=answer.media_type
     )

@@ -73,6 +73,9 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
     }
 
 
+_FILE: Final = {"type": "string", "format": "binary"}
+
+
 def error_statuses(operation: Operation) -> list[int]:
     """The statuses of the errors that an operation may answer, ascending."""
     statuses = {400, 422, 429, 500, 503, *operation.errors}
@@ -86,7 +89,7 @@ def error_statuses(operation: Operation) -> list[int]:
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
-    found = [type for one in operations for type in (one.body, one.answer) if type is not None]
+    found = [type for one in operations for type in (one.body, one.answer) if type not in (None, bytes)]
     return list(dict.fromkeys([*found, shapes.Tombstone, shapes.Problem]))
 
 
@@ -140,7 +143,8 @@ def _parameter(of: Parameter) -> dict[str, Any]:
 def _responses(of: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": problems.title_of(of.status)}
     if of.answer is not None:
-        success["content"] = {of.media_type: {"schema": schemas[of.answer]}}
+        schema = _FILE if of.answer is bytes else schemas[of.answer]
+        success["content"] = {of.media_type: {"schema": schema}}
     headers = {
         **(_LINK if of.paged else {}),
         **(_LOCATION if of.located else {}),

@@ -1,6 +1,6 @@
 """What the drafts are kept in, on SQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import bindparam, delete, func, select, update
 
@@ -57,6 +57,18 @@ class DraftStore:
             tx.run(_ADD, id=draft.id, author_id=draft.author_id, created_at=draft.created_at, **_columns(draft))
 
         await self._database.write(work, brief=True)
+
+    async def add_missing(self, drafts: Sequence[Draft], most: int) -> int:
+        """Keep those of one author's drafts that are not there, until there are `most`; how many were added."""
+
+        def work(tx: Transaction) -> int:
+            room = most - tx.all(_COUNT, author_id=drafts[0].author_id)[0][0]
+            missing = [draft for draft in drafts if tx.one(_ONE, id=draft.id) is None][: max(room, 0)]
+            for draft in missing:
+                tx.run(_ADD, id=draft.id, author_id=draft.author_id, created_at=draft.created_at, **_columns(draft))
+            return len(missing)
+
+        return await self._database.write(work)
 
     async def get(self, author_id: int, draft_id: int) -> Draft:
         """Raises NotFound, also for another's."""

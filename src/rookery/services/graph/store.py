@@ -11,7 +11,7 @@ from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import Viewer
 from rookery.services.graph import tables as t
 from rookery.services.graph.changes import Change
-from rookery.services.graph.contract import Counts, Edge, FameInterval, Relationship
+from rookery.services.graph.contract import Counts, Edge, EdgeList, FameInterval, Relationship
 from rookery.services.graph.rules import FameRule
 from rookery.services.graph.tables import METADATA as METADATA
 
@@ -23,6 +23,15 @@ Watcher = Callable[[Sequence[int], Sequence[FameInterval]], None]
 _IMPORT_CHUNK = 5_000
 """Follows that are imported in one transaction. Other writers wait for as long as it takes, some 50 ms; halves would write more
 pages in all, since neighbouring transactions touch the same ones."""
+
+_LISTS = {
+    EdgeList.FOLLOWERS: t.LIST_FOLLOWERS,
+    EdgeList.FOLLOWING: t.LIST_FOLLOWING,
+    EdgeList.REQUESTS: t.LIST_REQUESTS,
+    EdgeList.REQUESTED: t.LIST_REQUESTED,
+    EdgeList.BLOCKED: t.LIST_BLOCKED,
+    EdgeList.MUTED: t.LIST_MUTED,
+}
 
 _CHECKED_EDGES = 100_000
 _CHECKED_PEOPLE = 2_000
@@ -167,6 +176,11 @@ class GraphStore:
     async def muted(self, user_id: int, page: Page) -> Slice[Edge]:
         """Whom `user_id` mutes, newest first."""
         return await self._page(t.LIST_MUTED, user_id, page)
+
+    async def edges(self, user_id: int, of: EdgeList, after: int, limit: int) -> list[Edge]:
+        """As `contract.Graph.edges`."""
+        rows = await self._database.all(_LISTS[of].newer, user_id=user_id, cursor=after, limit=limit)
+        return [Edge(*row) for row in rows]
 
     async def _page(self, listing: t.Listing, user_id: int, page: Page) -> Slice[Edge]:
         if page.after is not None:
