@@ -1,4 +1,4 @@
-"""`import graph` and `import tweets`."""
+"""`import graph`, `import tweets` and `import archive`."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ import typer
 from rookery.commands.common import Data, Json, settings_of, with_network
 from rookery.kernel.clock import SystemClock
 from rookery.process import settle_garbage_collection
-from rookery.terminal import answer, bar, fail
+from rookery.terminal import answer, bar, fail, steps
 
 if TYPE_CHECKING:
     from rookery.settings import Settings
@@ -109,6 +109,56 @@ def import_tweets(
             )
 
     _import(settings_of(data), work, lambda: answer(as_json, report, present.tweets_lines(report)), lambda: report.rows)
+
+
+@imports.command("archive")
+def import_archive(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Archives that `user export` or the network made.")
+    ],
+    data: Data = None,
+    handle: Annotated[
+        str | None, typer.Option("--as", metavar="HANDLE", help="The account here that a single archive belongs to.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read archives of Rookery's back: accounts, tweets, whom they follow. Several may refer to each other."""
+    from rookery.gateways.importer import archive, present
+    from rookery.gateways.importer.bundle import Bundle
+
+    if handle is not None and len(files) > 1:
+        fail("--as is for a single archive")
+    bundles: list[Bundle] = []
+    try:
+        archives: list[archive.RookeryArchive] = []
+        for file in files:
+            bundles.append(Bundle(file))
+            archives.append(archive.RookeryArchive(bundles[-1]))
+        for one in archives:
+            one.verify()
+
+        async def work(network: "Network", stop: Event) -> None:
+            services = archive.Services(
+                users=network.users,
+                graph=network.graph,
+                ingestion=network.ingestion,
+                reads=network.reads,
+                drafts=network.drafts,
+                archives=network.archives,
+            )
+            with steps() as progress:
+                await archive.import_archives(
+                    [archive.ArchiveImport(one, services, handle, stop) for one in archives], stop, progress
+                )
+
+        def tell() -> None:
+            reports = [one.report for one in archives]
+            answer(as_json, reports, [line for report in reports for line in present.archive_lines(report)])
+
+        _import(settings_of(data), work, tell, lambda: len(archives))
+    finally:
+        for bundle in bundles:
+            bundle.close()
 
 
 def _import(

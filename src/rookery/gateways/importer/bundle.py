@@ -1,6 +1,6 @@
 """A downloaded archive, whatever it came as: a zip, a tar, a folder, or one file of it. Read as streams; nothing is unpacked."""
 
-import io
+import codecs
 import lzma
 import os
 import stat
@@ -80,7 +80,7 @@ class Bundle:
 
     def chunks(self, name: str, most: int = MOST_BYTES) -> Iterator[str]:
         """The text of a file, piece by piece. Undecodable bytes become U+FFFD. Raises Invalid, naming the file."""
-        decoder = io.IncrementalNewlineDecoder(_utf8(), translate=True)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         first = True
         for data in self.pieces(name, most):
             text = decoder.decode(data)
@@ -148,12 +148,6 @@ class Bundle:
         for about in whole:
             if about.isreg():
                 self._add(about.name.removeprefix("./"), about.size, lambda about=about: _member(whole, about))
-
-
-def _utf8() -> "io.IncrementalNewlineDecoder":
-    import codecs
-
-    return codecs.getincrementaldecoder("utf-8")("replace")  # pyright: ignore[reportReturnType]
 
 
 def _member(whole: tarfile.TarFile, about: tarfile.TarInfo) -> IO[bytes]:

@@ -1,5 +1,6 @@
 """What an import says to people when it is done."""
 
+from rookery.gateways.importer.archive import ArchiveReport
 from rookery.gateways.importer.findings import Findings
 from rookery.gateways.importer.graph import GraphReport
 from rookery.gateways.importer.tweets import TweetsReport
@@ -23,6 +24,34 @@ def tweets_lines(report: TweetsReport) -> list[str]:
         "columns: " + ", ".join(f"{column} is {field}" for field, column in report.columns.items()),
     ]
     return lines + _found(report.findings) + _interrupted(report.interrupted, report.line)
+
+
+def archive_lines(report: ArchiveReport) -> list[str]:
+    """The report on an archive of Rookery's, in lines of text."""
+    made = " (the account was made)" if report.account_made else ""
+    lines = [f"{report.file}: everything of @{report.handle}{made}"]
+    if report.profile_left_out:
+        lines.append(f"  of the profile {', '.join(report.profile_left_out)} could not be taken")
+    tweets = report.tweets
+    lines.append(
+        f"  {_count(tweets.read, 'tweet')} read: {tweets.added:,} added, {tweets.read - tweets.added:,} there already"
+    )
+    if report.connected:
+        lines.append(f"  {_count(report.connected, 'tweet')} connected with what came since")
+    if tweets.not_here:
+        lines.append(f"  {_count(tweets.not_here, 'tweet')} without what is answered or quoted, which is not here")
+    for what, tally in {**report.marks, **report.people, "drafts": report.drafts}.items():
+        if tally.read:
+            gone = f", {tally.not_here:,} left out, as what they are about is not here" if tally.not_here else ""
+            lines.append(f"  {what}: {tally.read:,} read, {tally.added:,} added{gone}")
+    if report.bad:
+        lines.append(f"  {_count(report.bad, 'line')} left out:")
+        lines += [f"    {bad.file}, line {bad.line}: {bad.reason}" for bad in report.first_bad]
+        if more := report.bad - len(report.first_bad):
+            lines.append(f"    and {more:,} more")
+    if report.interrupted:
+        lines.append("  interrupted; the same command goes on from there, and adds nothing twice")
+    return lines
 
 
 def _found(findings: Findings) -> list[str]:

@@ -52,6 +52,8 @@ def connect(tx: Transaction, outbox: Outbox, tweets: Sequence[OldTweet], batch_i
             quotes[quoted[0]] += counted
         if found := _more(mentions, tweet.columns["mentions"]):
             new["new_mentions"] = found
+        if any(revision["mentions"] for revision in tweet.revisions):
+            _mention_before(tx, id, tweet)
         if new:
             tx.run(s.LINK, tweet_id=id, **{**_NOTHING, **new})
             changed.add(id)
@@ -85,6 +87,14 @@ def _below(reader: Reader, id: int) -> set[int]:
         layer = [row[0] for row in reader.all(s.ANSWERS, ids=layer) if row[0] not in found]
         found.update(layer)
     return found
+
+
+def _mention_before(tx: Transaction, id: int, tweet: OldTweet) -> None:
+    """Fill whom a tweet mentioned before it was edited: it decides who may read that. Nobody remembers revisions."""
+    wanted = {revision["at"]: revision["mentions"] for revision in tweet.revisions}
+    for number, at, mentions in tx.all(s.SAID_MENTIONS, tweet_id=id):
+        if found := _more(mentions, wanted.get(at)):
+            tx.run(s.SET_SAID_MENTIONS, id_=id, number_=number, mentions=found)
 
 
 def _more(kept: str | None, wanted: Value) -> str | None:

@@ -316,6 +316,12 @@ LINK = Statement(
         version=_t.version + 1,
     )
 )
+SAID_MENTIONS = Statement(select(_v.number, _v.at, _v.mentions).where(_v.tweet_id == bindparam("tweet_id")))
+SET_SAID_MENTIONS = Statement(
+    update(REVISIONS)
+    .where(_v.tweet_id == bindparam("id_"), _v.number == bindparam("number_"))
+    .values(mentions=bindparam("mentions"))
+)
 ANSWERS = Statement(select(_t.id).where(one_of(_t.reply_to, "ids"), _t.reply_to.is_not(None), _standing))
 SET_ROOT = Statement(
     update(TWEETS).where(_t.id == bindparam("tweet_id")).values(root_id=bindparam("root"), version=_t.version + 1)
