@@ -91,9 +91,10 @@ def _below(reader: Reader, id: int) -> set[int]:
 
 def _mention_before(tx: Transaction, id: int, tweet: OldTweet) -> None:
     """Fill whom a tweet mentioned before it was edited: it decides who may read that. Nobody remembers revisions."""
-    wanted = {revision["at"]: revision["mentions"] for revision in tweet.revisions}
+    # Told apart by their numbers, too: two edits may fall into one millisecond.
+    wanted = {(number, one["at"]): one["mentions"] for number, one in enumerate(tweet.revisions, 1)}
     for number, at, mentions in tx.all(s.SAID_MENTIONS, tweet_id=id):
-        if found := _more(mentions, wanted.get(at)):
+        if found := _more(mentions, wanted.get((number, at))):
             tx.run(s.SET_SAID_MENTIONS, id_=id, number_=number, mentions=found)
 
 
