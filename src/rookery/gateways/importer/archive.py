@@ -500,13 +500,17 @@ class ArchiveImport:
         tally = self.report.drafts
         newest = self._drafts_upto
         async for batch in self._batches(DRAFTS, DraftLine):
-            fresh = [line for line in batch if (_id(line.id) or MAX_ID) > self._drafts_upto]
-            found = await self._tweets_of(ref for line in fresh for ref in (line.reply_to, line.quote_of))
+            found = await self._tweets_of(ref for line in batch for ref in (line.reply_to, line.quote_of))
             tally.read += len(batch)
+            # Those that came before are only connected with what has come since.
             tally.added += await self._s.drafts.import_drafts(
-                self.user_id, [_draft(line, self._archive.source, found) for line in fresh]
+                self.user_id,
+                [
+                    _draft(line, self._archive.source, found, again=(_id(line.id) or 0) <= self._drafts_upto)
+                    for line in batch
+                ],
             )
-            newest = max([newest, *(id for line in fresh if (id := _id(line.id)) is not None)])
+            newest = max([newest, *(_id(line.id) or 0 for line in batch)])
         if newest > self._drafts_upto and not self._stop.is_set():
             source, id = self._archive.source, self._archive.account.id
             bound = (await self._s.archives.bound(source, [id]))[id]
@@ -583,7 +587,7 @@ async def import_archives(
             progress(what, done, len(imports))
 
 
-def _draft(line: DraftLine, source: str, found: Mapping[Name, int]) -> ImportedDraft:
+def _draft(line: DraftLine, source: str, found: Mapping[Name, int], *, again: bool) -> ImportedDraft:
     tweet = NewTweet(
         line.content,
         line.visibility,
@@ -605,6 +609,7 @@ def _draft(line: DraftLine, source: str, found: Mapping[Name, int]) -> ImportedD
         # What was an answer must not be posted by itself as something else.
         None if lost else publish_at,
         "missed" if lost and publish_at is not None else line.failure,
+        again,
     )
 
 

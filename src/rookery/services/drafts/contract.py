@@ -50,6 +50,8 @@ class ImportedDraft(msgspec.Struct, frozen=True):
     updated_at: Millis
     publish_at: Millis | None = None
     failure: str | None = None
+    again: bool = False
+    """It has come before: it is not added again, but connected where it has stayed as it was and lacks what it answers or quotes."""
 
 
 class Drafts(Protocol):

@@ -90,7 +90,7 @@ class DraftsService:
 
     async def import_drafts(self, author_id: int, drafts: Sequence[ImportedDraft]) -> int:
         now = self._clock.now()
-        made: list[Draft] = []
+        made: list[tuple[Draft, bool]] = []
         for old in drafts:
             # The same each time, so that it is found again.
             id = imported_id(old.created_at, zlib.crc32(f"{old.source}\0{old.external_id}".encode()))
@@ -101,7 +101,7 @@ class DraftsService:
                 except Invalid:
                     draft = replace(draft, publish_at=None, failure=old.failure or "missed")
                     _check(draft, now)
-                made.append(draft)
+                made.append((draft, old.again))
         return await self._store.add_missing(made, MOST) if made else 0
 
     # --- posting

@@ -58,15 +58,26 @@ class DraftStore:
 
         await self._database.write(work, brief=True)
 
-    async def add_missing(self, drafts: Sequence[Draft], most: int) -> int:
-        """Keep those of one author's drafts that are not there, until there are `most`; how many were added."""
+    async def add_missing(self, drafts: Sequence[tuple[Draft, bool]], most: int) -> int:
+        """Keep those of one author's drafts that are not there, until there are `most`; how many were added.
+
+        Those with a mark came before: one that is there, as it was, and refers to nothing yet becomes what it is now.
+        """
 
         def work(tx: Transaction) -> int:
-            room = most - tx.all(_COUNT, author_id=drafts[0].author_id)[0][0]
-            missing = [draft for draft in drafts if tx.one(_ONE, id=draft.id) is None][: max(room, 0)]
-            for draft in missing:
-                tx.run(_ADD, id=draft.id, author_id=draft.author_id, created_at=draft.created_at, **_columns(draft))
-            return len(missing)
+            room = most - tx.all(_COUNT, author_id=drafts[0][0].author_id)[0][0]
+            added = 0
+            for draft, again in drafts:
+                row = tx.one(_ONE, id=draft.id)
+                if row is None and not again and added < room:
+                    tx.run(_ADD, id=draft.id, author_id=draft.author_id, created_at=draft.created_at, **_columns(draft))
+                    added += 1
+                elif row is not None and again and row[-1] is None:
+                    kept = _draft(row)
+                    bare = (kept.tweet.reply_to, kept.tweet.quote_of) == (None, None)
+                    if bare and kept.updated_at == draft.updated_at and kept != draft:
+                        tx.run(_EDIT, id_=draft.id, **_columns(draft))
+            return added
 
         return await self._database.write(work)
 
