@@ -65,7 +65,9 @@ def import_graph(
 
 @imports.command("tweets")
 def import_tweets(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines; - is standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV with a header, JSON lines, or a downloaded archive; - is standard input.")
+    ],
     data: Data = None,
     columns: Annotated[
         list[str] | None,
@@ -87,13 +89,21 @@ def import_tweets(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Add tweets with their original times. Authors who are not there yet are made."""
+    """Add tweets with their original times. Authors who are not there yet are made.
+
+    Takes tables of tweets, and archives as Twitter and Mastodon give them: a zip, a tar, a folder, or the file with the tweets.
+    """
     from rookery.gateways.importer import columns as known
-    from rookery.gateways.importer import present, records, tweets
+    from rookery.gateways.importer import ofothers, present, records, tweets
     from rookery.gateways.importer.findings import Findings
     from rookery.gateways.importer.source import Source
     from rookery.gateways.importer.times import Times
 
+    if str(file) != "-" and ofothers.is_bundle(file):
+        if columns or file_format or time_format or source_name:
+            fail("an archive says itself what is what: --map, --format, --time-format and --source are for tables")
+        _import_others(file, author, settings_of(data), as_json=as_json)
+        return
     findings = Findings()
     times, chosen = Times(time_format, timezone), known.parse_map(columns or ())
     source = Source(_file(file), encoding, findings)
@@ -109,6 +119,28 @@ def import_tweets(
             )
 
     _import(settings_of(data), work, lambda: answer(as_json, report, present.tweets_lines(report)), lambda: report.rows)
+
+
+def _import_others(file: Path, author: str | None, used: "Settings", *, as_json: bool) -> None:
+    from rookery.gateways.importer import ofothers, present, tweets
+    from rookery.gateways.importer.bundle import Bundle
+    from rookery.gateways.importer.findings import Findings
+
+    bundle = Bundle(file)
+    try:
+        findings = Findings()
+        archive = ofothers.open_others(bundle, findings, author, SystemClock().now())
+        report = tweets.TweetsReport(bundle.name, archive.source, {}, findings, extras=archive.extras)
+
+        async def work(network: "Network", stop: Event) -> None:
+            with bar(f"tweets of {bundle.name}", None) as progress:
+                await ofothers.import_others(
+                    archive, bundle, report, network.users, network.ingestion, progress=progress, stop=stop
+                )
+
+        _import(used, work, lambda: answer(as_json, report, present.tweets_lines(report)), lambda: report.rows)
+    finally:
+        bundle.close()
 
 
 @imports.command("archive")
