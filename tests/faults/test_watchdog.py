@@ -23,6 +23,7 @@ from rookery.kernel.clock import SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.interest import Interest, InterestKind
 from rookery.kernel.pages import Page
+from rookery.services.archives.contract import ArchiveState
 from rookery.services.tweets.contract import NewTweet
 from rookery.services.users.contract import NewPerson
 from rookery.settings import Settings
@@ -35,7 +36,7 @@ WAIT = 30
 PATIENCE = 0.3
 
 CONSUMERS = {"consumer graph", "consumer timelines", "consumer tweets.cache", "consumer users.memory"}
-ON_THE_LOOP = CONSUMERS | {"interest", "last-active", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {"archives", "interest", "last-active", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):
@@ -139,7 +140,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    workers |= {worker.name: worker for worker in (network.interests.worker, network.drafts.worker, network.upkeep)}
+    workers |= {worker.name: worker for worker in (network.interests.worker, network.drafts.worker)}
+    workers |= {worker.name: worker for worker in (network.archives.worker, network.upkeep)}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
     await network.users.seen(world.author)
@@ -150,6 +152,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
             await asyncio.wait({worker.task})
             if name == "scheduled":
                 await network.drafts.create(planner, NewTweet("planned"), network.clock.now() + 50)
+            if name == "archives":
+                await network.archives.request(planner)
             status, states = await operator.ready()
             assert (status, states[name]) == (503, "died: Ended")
             # The network serves meanwhile.
@@ -170,6 +174,11 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
         return len((await network.reads.by_user(planner, 0, Page(2))).items) == 1
 
     await eventually(posted)
+
+    async def made() -> bool:
+        return (await network.archives.get(planner)).state is ArchiveState.READY
+
+    await eventually(made)
     # The restarted worker writes at once what the one before it left; nothing but the store is asked.
     assert world.author in await network.users_store.last_active([world.author])
 

@@ -28,7 +28,7 @@ from tests.fuzz.cases import OPERATIONS, cases, share, told
 from tests.fuzz.wire import Got
 from tests.fuzz.world import World, served
 
-TAGS = {"accounts": 11, "people": 14, "tweets": 19, "timelines": 3, "drafts": 6}
+TAGS = {"accounts": 11, "people": 14, "tweets": 19, "timelines": 3, "drafts": 6, "archives": 3}
 """The tags of the document, with how many calls each has."""
 
 # Each of these uses up the token that it is called with.

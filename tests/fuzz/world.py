@@ -159,6 +159,9 @@ async def _tweets(network: Network, world: World) -> None:
     world.tweet_ids = [first.id, answer.id, quote.id, hidden.id, deep, deleted.id]
     drafts = [await network.drafts.create(who, NewTweet(f"later {n}")) for n in range(50) for who in (ann, bob, cat)]
     world.draft_ids = [draft.id for draft in drafts]
+    for who in (ann, bob):
+        await network.archives.request(who)
+    await network.archives.make_next()
 
 
 async def _sound(folder: Path) -> None:

@@ -41,6 +41,7 @@ CALLS = """
     PATCH /v1/tweets/{id}, GET /v1/tweets/{id}/revisions
     POST /v1/drafts, GET /v1/drafts, GET /v1/drafts/{id}, PATCH /v1/drafts/{id}, DELETE /v1/drafts/{id}
     POST /v1/drafts/{id}/publish
+    POST /v1/users/me/archive, GET /v1/users/me/archive, GET /v1/users/me/archive/file
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is
