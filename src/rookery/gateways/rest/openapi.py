@@ -28,6 +28,7 @@ _TAGS: Final = {
     "tweets": "Tweets and what people do with them.",
     "timelines": "Home timelines, user timelines, hashtags.",
     "drafts": "Tweets that are kept for later.",
+    "archives": "Everything of mine in one file, made in the background.",
 }
 
 _LINK: Final = {"Link": "The pages before and after this one (RFC 8288)."}

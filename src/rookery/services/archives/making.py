@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import IO, Final
 
 import msgspec
@@ -113,7 +114,7 @@ class ArchiveMaker:
             raise NotFound("there is no such account", code="user_not_found")
         me = PersonRef(str(user.id), user.handle)
         now = to_datetime(self._clock.now())
-        made = _Zip(put)
+        made = _Zip(put, now)
         readme = _README.format(handle=f"@{user.handle}", at=now.strftime("%Y-%m-%d %H:%M UTC"))
         await made.add("README.txt", _once([readme.encode()]))
         await made.add(ACCOUNT, _once([_encode(await self._account(user))]))
@@ -317,7 +318,8 @@ async def _once(lines: list[bytes]) -> AsyncIterator[list[bytes]]:
 class _Zip:
     """A zip that is written as a stream: nothing of it waits longer than until the next part is full."""
 
-    def __init__(self, put: Put) -> None:
+    def __init__(self, put: Put, at: datetime) -> None:
+        self._at = (at.year, at.month, at.day, at.hour, at.minute, at.second)
         self.files: dict[str, FileFacts] = {}
         self._put = put
         self._out = _Out()
@@ -326,7 +328,7 @@ class _Zip:
     async def add(self, name: str, lines: AsyncIterator[list[bytes]], alive: Callable[[], None] = lambda: None) -> None:
         """A file of these lines; `lines` gives some at a time. Compressing happens away from the event loop."""
         facts = _Facts()
-        about = zipfile.ZipInfo(name)
+        about = zipfile.ZipInfo(name, self._at)
         about.compress_type = zipfile.ZIP_DEFLATED
         about.external_attr = 0o600 << 16
         # Of an unknown length: it may take more than 4 GiB.
