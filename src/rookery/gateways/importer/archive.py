@@ -319,7 +319,9 @@ class ArchiveImport:
             try:
                 await self._s.users.edit(self.user_id, ProfileChange(**wanted))
             except (Invalid, Conflict) as error:
-                wrong = {one.field for one in error.errors} & wanted.keys() or wanted.keys() - {"protected"}
+                wrong = (
+                    {one.field for one in error.errors} & wanted.keys() or wanted.keys() - {"protected"} or set(wanted)
+                )
                 for field in wrong:
                     wanted.pop(field)
                 self.report.profile_left_out += sorted(wrong)
