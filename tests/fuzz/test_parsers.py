@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import rookery.services
-from rookery.gateways.importer.archive import RookeryArchive
+from rookery.gateways.importer.archivefile import RookeryArchive
 from rookery.gateways.importer.bundle import Bundle
 from rookery.gateways.importer.columns import parse_map
 from rookery.gateways.importer.findings import Findings

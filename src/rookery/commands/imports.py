@@ -155,17 +155,17 @@ def import_archive(
     as_json: Json = False,
 ) -> None:
     """Read archives of Rookery's back: accounts, tweets, whom they follow. Several may refer to each other."""
-    from rookery.gateways.importer import archive, present
+    from rookery.gateways.importer import archive, archivefile, present
     from rookery.gateways.importer.bundle import Bundle
 
     if handle is not None and len(files) > 1:
         fail("--as is for a single archive")
     bundles: list[Bundle] = []
     try:
-        archives: list[archive.RookeryArchive] = []
+        archives: list[archivefile.RookeryArchive] = []
         for file in files:
             bundles.append(Bundle(file))
-            archives.append(archive.RookeryArchive(bundles[-1]))
+            archives.append(archivefile.RookeryArchive(bundles[-1]))
         for one in archives:
             one.verify()
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from rookery.gateways.importer.archive import ArchiveImport, ArchiveReport, RookeryArchive, Services, import_archives
+from rookery.gateways.importer.archive import ArchiveImport, Services, import_archives
+from rookery.gateways.importer.archivefile import ArchiveReport, RookeryArchive
 from rookery.gateways.importer.bundle import Bundle
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import Conflict, Invalid, RookeryError

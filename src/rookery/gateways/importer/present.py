@@ -1,6 +1,6 @@
 """What an import says to people when it is done."""
 
-from rookery.gateways.importer.archive import ArchiveReport
+from rookery.gateways.importer.archivefile import ArchiveReport
 from rookery.gateways.importer.findings import Findings
 from rookery.gateways.importer.graph import GraphReport
 from rookery.gateways.importer.tweets import TweetsReport
