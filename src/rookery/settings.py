@@ -146,6 +146,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What moderators may label tweets with."""
     reports_per_day: int = 100
     """Reports by one account within 24 hours; 0 is no limit."""
+    archive_hours: float = 24.0
+    """Hours between two archives of everything of theirs that a person may ask for."""
+    archive_days: float = 7.0
+    """Days that such an archive is kept."""
 
     hot_tweets_min: int = 100_000
     """Tweets that the cache of the hottest may hold whatever the day's number; beyond it, 20% of the last day's tweets."""

@@ -23,6 +23,7 @@ from rookery.kernel.clock import SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.interest import Interest, InterestKind
 from rookery.kernel.pages import Page
+from rookery.services.archives.contract import ArchiveState
 from rookery.services.tweets.contract import NewTweet
 from rookery.services.users.contract import NewPerson
 from rookery.settings import Settings
@@ -42,7 +43,7 @@ CONSUMERS = {
     "consumer tweets.cache",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"erasing", "interest", "last-active", "ranking", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {"archives", "erasing", "interest", "last-active", "ranking", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):
@@ -146,7 +147,7 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    parts = network.interests, network.drafts, network.erasing, network.top
+    parts = network.interests, network.drafts, network.archives, network.erasing, network.top
     workers |= {worker.name: worker for worker in (network.upkeep, *(part.worker for part in parts))}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
@@ -158,6 +159,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
             await asyncio.wait({worker.task})
             if name == "scheduled":
                 await network.drafts.create(planner, NewTweet("planned"), network.clock.now() + 50)
+            if name == "archives":
+                await network.archives.request(planner)
             status, states = await operator.ready()
             assert (status, states[name]) == (503, "died: Ended")
             # The network serves meanwhile.
@@ -178,6 +181,11 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
         return len((await network.reads.by_user(planner, 0, Page(2))).items) == 1
 
     await eventually(posted)
+
+    async def made() -> bool:
+        return (await network.archives.get(planner)).state is ArchiveState.READY
+
+    await eventually(made)
     # The restarted worker writes at once what the one before it left; nothing but the store is asked.
     assert world.author in await network.users_store.last_active([world.author])
 

@@ -35,6 +35,7 @@ TAGS = {
     "choices": 10,
     "timelines": 4,
     "drafts": 6,
+    "archives": 3,
     "reports": 1,
     "admin": 15,
 }

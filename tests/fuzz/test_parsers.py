@@ -1,9 +1,12 @@
 """Everything that reads what somebody wrote: it understands, or says what is wrong, and never breaks."""
 
 import importlib
+import io
 import json
 import os
 import pkgutil
+import shutil
+import zipfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -15,9 +18,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import rookery.services
+from rookery.gateways.importer.archivefile import RookeryArchive
+from rookery.gateways.importer.bundle import Bundle
 from rookery.gateways.importer.columns import parse_map
 from rookery.gateways.importer.findings import Findings
 from rookery.gateways.importer.graph import Edge, edge_batches
+from rookery.gateways.importer.ofothers import open_others
 from rookery.gateways.importer.records import Format, open_records
 from rookery.gateways.importer.source import Source
 from rookery.gateways.importer.times import Times
@@ -25,11 +31,12 @@ from rookery.gateways.importer.tweets import Row, RowReader
 from rookery.gateways.rest import parsing
 from rookery.gateways.rest.language import ENGLISH, Catalogs
 from rookery.infra.events.port import EVENT_TYPES, Event, decode, encode
-from rookery.kernel.clock import SystemClock
+from rookery.kernel.clock import SystemClock, from_datetime
 from rookery.kernel.errors import Invalid, RookeryError
 from rookery.kernel.ids import EPOCH, MAX_ID, imported_id, is_imported, moment_of, parse_id
 from rookery.kernel.idset import IdSet
 from rookery.kernel.pages import MAX_LIMIT, Page, parse_page, slice_of
+from rookery.services.archives.contract import TweetLine
 from rookery.settings import BadSetting, Settings, load
 from tests.fuzz.cases import PARSERS, attempt, cases, share
 
@@ -401,3 +408,186 @@ def test_a_time_is_read_or_refused_with_a_reason(text: str, pattern: str | None)
     if times is not None:
         read, error = attempt(lambda: times.read(text), ValueError)
         assert isinstance(read, int) or str(error)
+
+
+# --- archives --------------------------------------------------------------------------------------------------
+
+SCRIPT = (
+    b'window.YTD.tweets.part0 = [ {"tweet": {"id_str": "1", "full_text": "a https://t.co/x", '
+    b'"created_at": "Wed Oct 10 20:19:24 +0000 2018", "favorite_count": "3", "in_reply_to_status_id_str": "2", '
+    b'"entities": {"urls": [{"url": "https://t.co/x", "expanded_url": "https://example.org/"}], "media": [{"url": "u"}]}, '
+    b'"extended_entities": {"media": [{"video_info": {"variants": [{"bitrate": "1", "url": "v"}]}}]}}} ]'
+)
+OUTBOX = (
+    b'{"type": "OrderedCollection", "orderedItems": [{"type": "Create", "object": {"id": "n", "type": "Note", '
+    b'"published": "2022-11-05T08:00:00Z", "content": "<p>a <a href=\'https://x.example/@b\' class=\'mention\'>@b</a></p>", '
+    b'"to": ["as:Public"], "cc": [], "attachment": [{"url": "/a.png"}], "tag": [{"type": "Mention", "href": "h", '
+    b'"name": "@b"}], "contentMap": {"en": ""}, "summary": "s", "inReplyTo": "m"}}, {"type": "Announce", '
+    b'"object": "o", "published": "2022-11-05T08:00:00Z"}]}'
+)
+ACTOR = b'{"preferredUsername": "ann", "name": "Ann", "followers": "f"}'
+LINE = (
+    b'{"id": "1", "source": "s", "external_id": "1", "created_at": "2026-01-01T00:00:00Z", "content": "a", '
+    b'"visibility": "public", "counted": true, "counts": {}, "mentions": {"a": {"id": "1", "handle": "a"}}, '
+    b'"reply_to": {"source": "s", "external_id": "2"}, "revisions": [{"at": "2026-01-01T00:00:00Z", "content": "", '
+    b'"visibility": "unlisted"}]}'
+)
+ODD_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["1", "2018-01-01T00:00:00Z", "https://example.org/a.png", "<p>a</p>", "Note", "as:Public"]),
+    lambda some: (
+        st.lists(some, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "tweet",
+                    "id_str",
+                    "id",
+                    "full_text",
+                    "text",
+                    "created_at",
+                    "entities",
+                    "urls",
+                    "url",
+                    "expanded_url",
+                    "extended_entities",
+                    "media",
+                    "video_info",
+                    "variants",
+                    "bitrate",
+                    "retweet_count",
+                    "in_reply_to_status_id",
+                    "lang",
+                    "type",
+                    "object",
+                    "published",
+                    "content",
+                    "to",
+                    "cc",
+                    "attachment",
+                    "tag",
+                    "href",
+                    "name",
+                    "summary",
+                    "contentMap",
+                    "oneOf",
+                    "inReplyTo",
+                    "orderedItems",
+                ]
+            ),
+            some,
+            max_size=8,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@st.composite
+def changed(draw: st.DrawFn, whole: bytes) -> bytes:
+    """`whole` with some bytes that are others, gone, or more; or anything."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=200))
+    data = bytearray(whole)
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 6))] = draw(
+            st.binary(max_size=6) | st.sampled_from([b"[", b'"', b"\\ud800", b"0" * 30])
+        )
+    return bytes(data)
+
+
+@cases(COUNT, "archives of others")
+@given(
+    st.sampled_from(["tweets.js", "outbox.json"]),
+    st.none() | ODD_JSON | st.lists(ODD_JSON, max_size=3),
+    st.data(),
+    st.none() | st.just("ann"),
+    st.sampled_from(["zip", "folder", "damaged"]),
+)
+def test_archives_of_others_become_rows_or_are_refused(
+    tmp_path: Path, name: str, odd: Any, data: Any, author: str | None, form: str
+) -> None:
+    twitter = name == "tweets.js"
+    if odd is None:
+        main = data.draw(changed(SCRIPT if twitter else OUTBOX))
+    else:
+        items = odd if isinstance(odd, list) else [odd]
+        main = json.dumps(items if twitter else {"orderedItems": items}).encode()
+    files = {name: main, "actor.json": data.draw(changed(ACTOR)), "account.js": data.draw(changed(b"[]"))}
+    path = tmp_path / "archive"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, content in files.items():
+            archive.writestr(file, content)
+    tidy(path)
+    if form == "folder":
+        path.mkdir()
+        for file, content in files.items():
+            (path / file).write_bytes(content)
+    else:
+        path.write_bytes(data.draw(changed(packed.getvalue())) if form == "damaged" else packed.getvalue())
+    findings = Findings()
+
+    def read() -> list[Row]:
+        bundle = Bundle(path)
+        try:
+            opened = open_others(bundle, findings, author, NOW)
+            return [row for batch in opened.batches() for row in batch]
+        finally:
+            bundle.close()
+
+    rows, refused = attempt(read, Invalid)
+    if refused is not None:
+        assert refused.sentence()
+        return
+    for row in rows or ():
+        assert EPOCH <= row.created_at <= NOW + 600_000
+        assert row.content.encode()  # no halves of surrogate pairs
+        assert row.content.strip()
+        assert 0 <= row.retweets < 10**12
+
+
+def tidy(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    if path.is_file():
+        path.unlink()
+
+
+@cases(COUNT, "archives of ours")
+@given(st.data())
+def test_archives_of_ours_become_records_or_are_refused(tmp_path: Path, data: Any) -> None:
+    path = tmp_path / "ours"
+    tidy(path)
+    path.mkdir()
+    manifest = (
+        b'{"format": "rookery-archive", "version": 1, "network": "n", "made_at": "2026-01-01T00:00:00Z", "rookery": "0", '
+        b'"user": {"id": "1", "handle": "a"}, "files": {}}'
+    )
+    account = (
+        b'{"id": "1", "handle": "a", "name": "", "bio": "", "location": "", "avatar_url": null, "protected": false, '
+        b'"state": "active", "role": "person", "created_at": "2026-01-01T00:00:00Z", "email": null, "date_of_birth": null, '
+        b'"country": null, "last_active": null, "followers": 0, "following": 0, "tweets": 0}'
+    )
+    (path / "manifest.json").write_bytes(data.draw(st.just(manifest) | changed(manifest)))
+    (path / "account.json").write_bytes(data.draw(st.just(account) | changed(account)))
+    (path / "tweets.jsonl").write_bytes(b"\n".join(data.draw(changed(LINE)) for _ in range(3)))
+
+    def read() -> tuple[RookeryArchive, list[TweetLine]]:
+        archive = RookeryArchive(Bundle(path))
+        archive.verify()
+        return archive, [line for batch in archive.batches("tweets.jsonl", TweetLine) for line in batch]
+
+    found, refused = attempt(read, Invalid)
+    if found is None:
+        assert refused is not None
+        assert refused.sentence()
+        return
+    archive, lines = found
+    assert archive.report.bad or lines or not (path / "tweets.jsonl").read_bytes().strip()
+    for line in lines:
+        assert from_datetime(line.created_at) >= EPOCH

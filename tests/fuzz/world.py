@@ -171,6 +171,9 @@ async def _tweets(network: Network, world: World) -> None:
     world.draft_ids = [draft.id for draft in drafts]
     filters = [await network.choices.add_filter(who, f"word {n}", None) for n in range(20) for who in (ann, bob, cat)]
     world.filter_ids = [one.id for one in filters]
+    for who in (ann, bob):
+        await network.archives.request(who)
+    await network.archives.make_next()
 
 
 async def _moderation(network: Network, world: World) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from rookery.commands.common import Data, Json, find, noted, public, settings_of, time_text, with_network
+from rookery.commands.common import Data, Json, find, noted, public, settings_of, time_text, whole_file, with_network
 from rookery.kernel.clock import DAY
 from rookery.terminal import answer, ask_secret, fail, say
 
@@ -202,3 +204,35 @@ def erase_user(
         say(f"@{user.handle} is erased, from every file too; backups are yours to remove")
     else:
         say(f"@{user.handle} is erased; the server has not finished with the files yet, and goes on with it")
+
+
+@users.command("export")
+def export_user(
+    login: Login,
+    data: Data = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the archive goes.", show_default="rookery-HANDLE.zip, in this folder"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Take the place of a file that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write everything of an account into a zip of JSON, which `import archive` reads back."""
+    from rookery.services.archives.contract import Manifest
+
+    async def work(network: "Network") -> tuple[Path, Manifest]:
+        user = await find(network, login)
+        place = to or Path(f"rookery-{user.handle}.zip")
+        with whole_file(place, force=force) as put:
+
+            async def keep(piece: bytes) -> None:
+                await asyncio.to_thread(put, piece)
+
+            return place, await network.archive_maker.make(user.id, keep)
+
+    place, made = with_network(settings_of(data), work)
+    size = place.stat().st_size
+    records = {name: facts.records for name, facts in made.files.items() if name.endswith(".jsonl")}
+    told = ", ".join(f"{number:,} {name.removesuffix('.jsonl')}" for name, number in records.items() if number)
+    shown = {"file": str(place), "bytes": size, "user": msgspec.to_builtins(made.user), "records": records}
+    answer(as_json, shown, [f"{place}: {size:,} bytes, everything of @{made.user.handle}: {told or 'no records'}"])

@@ -1,7 +1,10 @@
 """What commands share: their usual options, the network of a data folder, and how accounts and times are told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -10,7 +13,7 @@ import typer
 
 from rookery import settings
 from rookery.kernel.clock import Millis, to_datetime
-from rookery.kernel.errors import NotFound
+from rookery.kernel.errors import Conflict, NotFound
 from rookery.terminal import log_to_stderr
 
 if TYPE_CHECKING:
@@ -88,3 +91,25 @@ def public(user: "User") -> dict[str, Any]:
 def time_text(moment: Millis | None) -> str | None:
     """A moment in RFC 3339, UTC, with milliseconds."""
     return None if moment is None else to_datetime(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@contextmanager
+def whole_file(place: Path, *, force: bool) -> Generator[Callable[[bytes], object]]:
+    """Write a file, for its owner alone, that is there whole or not at all: what is written takes the name `place` at the end.
+
+    Raises Conflict where there is one already, unless `force`, NotFound where its folder is missing.
+    """
+    if place.is_dir() or (not force and os.path.lexists(place)):
+        raise Conflict("{file} is there already; --force takes its place, --to names another", file=str(place))
+    if not place.parent.is_dir():
+        raise NotFound("there is no folder {folder}", folder=str(place.parent))
+    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            yield file.write
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(place)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,4 +1,4 @@
-"""`import graph` and `import tweets`."""
+"""`import graph`, `import tweets` and `import archive`."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ import typer
 from rookery.commands.common import Data, Json, settings_of, with_network
 from rookery.kernel.clock import SystemClock
 from rookery.process import settle_garbage_collection
-from rookery.terminal import answer, bar, fail
+from rookery.terminal import answer, bar, fail, steps
 
 if TYPE_CHECKING:
     from rookery.settings import Settings
@@ -65,7 +65,9 @@ def import_graph(
 
 @imports.command("tweets")
 def import_tweets(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines; - is standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV with a header, JSON lines, or a downloaded archive; - is standard input.")
+    ],
     data: Data = None,
     columns: Annotated[
         list[str] | None,
@@ -87,13 +89,21 @@ def import_tweets(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Add tweets with their original times. Authors who are not there yet are made."""
+    """Add tweets with their original times. Authors who are not there yet are made.
+
+    Takes tables of tweets, and archives as Twitter and Mastodon give them: a zip, a tar, a folder, or the file with the tweets.
+    """
     from rookery.gateways.importer import columns as known
-    from rookery.gateways.importer import present, records, tweets
+    from rookery.gateways.importer import ofothers, present, records, tweets
     from rookery.gateways.importer.findings import Findings
     from rookery.gateways.importer.source import Source
     from rookery.gateways.importer.times import Times
 
+    if str(file) != "-" and ofothers.is_bundle(file):
+        if columns or file_format or time_format or source_name:
+            fail("an archive says itself what is what: --map, --format, --time-format and --source are for tables")
+        _import_others(file, author, settings_of(data), as_json=as_json)
+        return
     findings = Findings()
     times, chosen = Times(time_format, timezone), known.parse_map(columns or ())
     source = Source(_file(file), encoding, findings)
@@ -109,6 +119,78 @@ def import_tweets(
             )
 
     _import(settings_of(data), work, lambda: answer(as_json, report, present.tweets_lines(report)), lambda: report.rows)
+
+
+def _import_others(file: Path, author: str | None, used: "Settings", *, as_json: bool) -> None:
+    from rookery.gateways.importer import ofothers, present, tweets
+    from rookery.gateways.importer.bundle import Bundle
+    from rookery.gateways.importer.findings import Findings
+
+    bundle = Bundle(file)
+    try:
+        findings = Findings()
+        archive = ofothers.open_others(bundle, findings, author, SystemClock().now())
+        report = tweets.TweetsReport(bundle.name, archive.source, {}, findings, extras=archive.extras)
+
+        async def work(network: "Network", stop: Event) -> None:
+            with bar(f"tweets of {bundle.name}", None) as progress:
+                await ofothers.import_others(
+                    archive, bundle, report, network.users, network.ingestion, progress=progress, stop=stop
+                )
+
+        _import(used, work, lambda: answer(as_json, report, present.tweets_lines(report)), lambda: report.rows)
+    finally:
+        bundle.close()
+
+
+@imports.command("archive")
+def import_archive(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Archives that `user export` or the network made.")
+    ],
+    data: Data = None,
+    handle: Annotated[
+        str | None, typer.Option("--as", metavar="HANDLE", help="The account here that a single archive belongs to.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read archives of Rookery's back: accounts, tweets, whom they follow. Several may refer to each other."""
+    from rookery.gateways.importer import archive, archivefile, present
+    from rookery.gateways.importer.bundle import Bundle
+
+    if handle is not None and len(files) > 1:
+        fail("--as is for a single archive")
+    bundles: list[Bundle] = []
+    try:
+        archives: list[archivefile.RookeryArchive] = []
+        for file in files:
+            bundles.append(Bundle(file))
+            archives.append(archivefile.RookeryArchive(bundles[-1]))
+        for one in archives:
+            one.verify()
+
+        async def work(network: "Network", stop: Event) -> None:
+            services = archive.Services(
+                users=network.users,
+                graph=network.graph,
+                ingestion=network.ingestion,
+                reads=network.reads,
+                drafts=network.drafts,
+                archives=network.archives,
+            )
+            with steps() as progress:
+                await archive.import_archives(
+                    [archive.ArchiveImport(one, services, handle, stop) for one in archives], stop, progress
+                )
+
+        def tell() -> None:
+            reports = [one.report for one in archives]
+            answer(as_json, reports, [line for report in reports for line in present.archive_lines(report)])
+
+        _import(settings_of(data), work, tell, lambda: len(archives))
+    finally:
+        for bundle in bundles:
+            bundle.close()
 
 
 def _import(

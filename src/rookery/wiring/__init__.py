@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from rookery import migrations
+from rookery import __version__, migrations
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.erasing import LogEraser
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
+from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
@@ -36,6 +37,10 @@ from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
 from rookery.kernel.ranking import Weights
 from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.archives.contract import Archives
+from rookery.services.archives.making import ArchiveMaker
+from rookery.services.archives.service import ArchivesService
+from rookery.services.archives.store import ArchiveStore
 from rookery.services.drafts.contract import Drafts
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
@@ -175,6 +180,25 @@ class Network:
             ),
         )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
+        archives = ArchiveStore(database)
+        self.archive_maker = ArchiveMaker(
+            users=self.users,
+            graph=self.graph,
+            reads=self.reads,
+            drafts=self.drafts,
+            store=archives,
+            clock=clock,
+            version=__version__,
+        )
+        self.archives = ArchivesService(
+            store=archives,
+            objects=FolderObjects(settings.data / "archives"),
+            maker=self.archive_maker,
+            ids=ids,
+            clock=clock,
+            pause=int(settings.archive_hours * HOUR),
+            lifetime=int(settings.archive_days * DAY),
+        )
         self.timelines = TimelineService(
             store=self.timeline_store,
             tweets=self.reads,
@@ -201,6 +225,7 @@ class Network:
                 self.graph_store,
                 self.moderation_store,
                 self.affinities,
+                self.archives,
                 LogEraser(self.log, database),
             ),
             files=database,
@@ -229,10 +254,11 @@ class Network:
         self.watchdog.watch(*self.log.workers, self.users.worker)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: scheduled tweets, erasing, what people looked at, rankings,
-        upkeep, the guard of the loop.
+        """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
+        rankings, upkeep, the guard of the loop.
         """
-        workers = self.interests.worker, self.drafts.worker, self.erasing.worker, self.top.worker, self.upkeep
+        parts = self.interests, self.drafts, self.archives, self.erasing, self.top
+        workers = *(part.worker for part in parts), self.upkeep
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -245,6 +271,7 @@ class Network:
         await self.erasing.worker.stop()
         await self.top.worker.stop()
         await self.drafts.worker.stop()
+        await self.archives.worker.stop()
         await self.interests.worker.stop()
         with suppress(Exception):
             await self.interests.flush()
@@ -264,6 +291,7 @@ class Network:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
         await self.timelines.expire()
         await self.affinities.tidy()
+        await self.archives.expire()
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
@@ -393,6 +421,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         drafts=traced_calls(network, network.drafts, Drafts),
         moderation=traced_calls(network, network.moderation, Moderation),
         top=traced_calls(network, network.top, TopTimelines),
+        archives=traced_calls(network, network.archives, Archives),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -55,6 +55,7 @@ CALLS = """
     GET /v1/admin/audit
     POST /v1/users/me/erase
     POST /v1/interests
+    POST /v1/users/me/archive, GET /v1/users/me/archive, GET /v1/users/me/archive/file
 """
 
 # Schemathesis takes these for wrong, and they are right: a list may be asked for by either of two parameters, so neither is

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State, Visibility
-from rookery.services.drafts.contract import DraftChange
+from rookery.services.drafts.contract import DraftChange, ImportedDraft
 from rookery.services.drafts.service import MOST
 from rookery.services.tweets.contract import NewTweet
 from rookery.services.users.contract import NewPerson
@@ -194,3 +196,33 @@ async def test_drafts_are_bounded(network: Network) -> None:
         await network.drafts.create(ann, NewTweet("one more"))
     await network.drafts.delete(ann, made[0].id)
     await network.drafts.create(ann, NewTweet("one more"))
+
+
+async def test_drafts_from_elsewhere_come_once_and_only_as_many_as_fit(network: Network, clock: ManualClock) -> None:
+    ann = await person(network, "ann")
+    now = clock.now()
+
+    def old(number: int, content: str = "", **fields: Any) -> ImportedDraft:
+        tweet = NewTweet(content or f"draft {number}", **fields)
+        return ImportedDraft("rookery:x", str(number), tweet, now - DAY + number, now - HOUR)
+
+    three = [old(1), old(2, "x" * 10_001), replace(old(3), publish_at=now + DAY), replace(old(4), publish_at=now - 1)]
+    assert await network.drafts.import_drafts(ann, three) == 3, "what no draft can be is left out"
+    kept = (await network.drafts.mine(ann, Page(10))).items
+    assert [(one.tweet.content, one.publish_at, one.failure) for one in kept] == [
+        ("draft 4", None, "missed"),
+        ("draft 3", now + DAY, None),
+        ("draft 1", None, None),
+    ]
+    assert await network.drafts.import_drafts(ann, three) == 0
+    await network.drafts.delete(ann, kept[0].id)
+    again = [replace(one, again=True) for one in three]
+    assert await network.drafts.import_drafts(ann, again) == 0, "what has come before does not come back"
+    # It is connected as long as it is as it came.
+    tweet = (await network.ingestion.post(ann, NewTweet("parent"))).id
+    answers = [replace(old(1, reply_to=tweet), again=True), replace(old(3, reply_to=tweet), again=True)]
+    await network.drafts.edit(ann, kept[1].id, DraftChange(content="changed"))
+    assert await network.drafts.import_drafts(ann, answers) == 0
+    assert (await network.drafts.get(ann, kept[2].id)).tweet.reply_to == tweet
+    assert (await network.drafts.get(ann, kept[1].id)).tweet == NewTweet("changed")
+    assert await network.drafts.import_drafts(ann, [old(number) for number in range(10, 10 + MOST)]) == MOST - 2

@@ -1,4 +1,4 @@
-"""What an import found wrong with a file, by line."""
+"""What an import found in a file beside what it took: what is wrong, by line, and what is left."""
 
 import msgspec
 
@@ -36,3 +36,15 @@ class Findings(msgspec.Struct):
         self.undecodable_lines += 1
         if len(self.first_undecodable) < SHOWN:
             self.first_undecodable.append(line)
+
+
+class Extras(msgspec.Struct):
+    """What an archive holds beside tweets, and what became of it."""
+
+    media_left: int = 0
+    """Attachments that stayed in the archive: there is no place for them here, or the tweet has another one already."""
+    retweets: int = 0
+    """Retweets that were kept as the texts that they are in the archive."""
+    retweets_connected: int = 0
+    retweets_left: int = 0
+    """Retweets of what is not here."""

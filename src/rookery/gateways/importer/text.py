@@ -13,13 +13,13 @@ _LATIN: Final = re.compile("[A-Za-z0-9]")
 _BREAKS: Final = "\x0b\x0c\x85"
 
 
-def clean(text: str) -> str:
+def clean(text: str, *, references: bool = True) -> str:
     """`text` with HTML's character references decoded once, LF for every line end, and without what no tweet may hold.
 
     Control characters are dropped, those that break lines become LF; halves of surrogate pairs and code points that are no
-    characters become U+FFFD. All else is kept.
+    characters become U+FFFD. All else is kept, and with `references=False` the references are, too.
     """
-    if "&" in text:
+    if references and "&" in text:
         text = _REFERENCE.sub(_decoded, text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

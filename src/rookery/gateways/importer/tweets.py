@@ -6,31 +6,31 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from rookery.gateways.importer.ahead import ahead
-from rookery.gateways.importer.findings import Findings
+from rookery.gateways.importer.findings import Extras, Findings
 from rookery.gateways.importer.records import Records
-from rookery.gateways.importer.source import Source
 from rookery.gateways.importer.text import blank, clean
 from rookery.gateways.importer.times import Times
 from rookery.kernel.clock import MINUTE, Millis
 from rookery.kernel.errors import Invalid
 from rookery.kernel.ids import EPOCH
+from rookery.kernel.visibility import Visibility
 from rookery.services.tweets.contract import ImportedTweet, TweetIngestion
 from rookery.services.users.contract import NewPerson, Users
 
 _BATCH: Final = 2_000
 """Rows that are added in one go; what is added stays, whatever happens afterwards."""
-_LONGEST: Final = 65_536
+LONGEST: Final = 65_536
 _LONGEST_ID: Final = 200
-_LONGEST_URL: Final = 2_048
+LONGEST_URL: Final = 2_048
 _MOST: Final = 10**12
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_]{1,15}")
 _STATUS: Final = re.compile(r"/status(?:es)?/([0-9]{1,20})(?![0-9])")
-_LANG: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")
+LANG: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")
 _COUNT: Final = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,13})(?:\.0+)?")
 _NOTHING: Final = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
 # Clocks of machines differ by so much.
@@ -51,6 +51,7 @@ class Row(msgspec.Struct):
     reply_to: str | None
     retweets: int
     favorites: int
+    visibility: Visibility = Visibility.PUBLIC
 
 
 class TweetsReport(msgspec.Struct):
@@ -69,6 +70,8 @@ class TweetsReport(msgspec.Struct):
     line: int = 0
     """The last line that was dealt with."""
     interrupted: bool = False
+    extras: Extras | None = None
+    """Of an archive; its lines are the items of its lists."""
 
 
 class RowReader:
@@ -105,8 +108,8 @@ class RowReader:
         content = clean(get("content", ""))
         if blank(content):
             raise ValueError("no text")
-        if len(content) > _LONGEST:
-            raise ValueError(f"a text of more than {_LONGEST:,} characters")
+        if len(content) > LONGEST:
+            raise ValueError(f"a text of more than {LONGEST:,} characters")
         at = self._times.read(get("created_at", ""))
         if at > self._latest:
             raise ValueError("its time lies in the future")
@@ -118,7 +121,7 @@ class RowReader:
                 f"{author[:40]!r} is no handle" if author else "no author; --author names one for the whole file"
             )
         media_url = get("media_url", "").strip() or None
-        if media_url is not None and len(media_url) > _LONGEST_URL:
+        if media_url is not None and len(media_url) > LONGEST_URL:
             raise ValueError("media_url is too long")
         return Row(
             line,
@@ -144,10 +147,22 @@ class RowReader:
         return f"{digest.hexdigest()}-{ordinal}"
 
 
+class Batches(Protocol):
+    """What has tweets to import."""
+
+    def batches(self) -> Iterator[list[Row]]: ...
+
+
+class Position(Protocol):
+    """What knows how far it was read, in bytes."""
+
+    position: int
+
+
 async def import_tweets(
-    reader: RowReader,
+    reader: Batches,
     report: TweetsReport,
-    source: Source,
+    source: Position,
     users: Users,
     ingestion: TweetIngestion,
     *,
@@ -207,6 +222,7 @@ def _imported(row: Row, author_id: int, source: str) -> ImportedTweet:
         reply_to_external_id=row.reply_to,
         retweets=row.retweets,
         favorites=row.favorites,
+        visibility=row.visibility,
     )
 
 
@@ -229,7 +245,7 @@ def _reference(text: str | None) -> str | None:
 def _lang(text: str | None) -> str | None:
     """A BCP 47 tag; `und` is Twitter's for an unknown language."""
     text = (text or "").strip().replace("_", "-")
-    return text if text.lower() != "und" and _LANG.fullmatch(text) else None
+    return text if text.lower() != "und" and LANG.fullmatch(text) else None
 
 
 def _count(field: str, text: str | None) -> int:

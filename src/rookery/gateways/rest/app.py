@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
 from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
 from msgspec import Struct
 
 import rookery
@@ -18,6 +19,7 @@ from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admin import AdminCalls
 from rookery.gateways.rest.admission import Admission
+from rookery.gateways.rest.archives import ArchiveCalls
 from rookery.gateways.rest.calls import Answer, Operation
 from rookery.gateways.rest.choices import ChoiceCalls
 from rookery.gateways.rest.drafts import DraftCalls
@@ -36,6 +38,7 @@ from rookery.gateways.rest.tweets import TweetCalls
 from rookery.infra.telemetry.port import Requests
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Malformed, RookeryError
+from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.moderation.contract import Moderation
@@ -70,6 +73,7 @@ def create_app(
     top: TopTimelines,
     drafts: Drafts,
     moderation: Moderation,
+    archives: Archives,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -107,6 +111,7 @@ def create_app(
         *InterestCalls(reads=reads, interests=interests).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
+        *ArchiveCalls(archives=archives).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__)
 
@@ -175,6 +180,13 @@ def _told(status: int, method: str) -> RookeryError:
 
 
 def _response(answer: Answer) -> ASGIResponse:
+    if answer.stream is not None:
+        return ASGIStreamingResponse(
+            iterator=answer.stream,
+            status_code=answer.status,
+            headers=dict(answer.headers),
+            media_type=answer.media_type,
+        )
     return ASGIResponse(
         body=answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=answer.media_type
     )

@@ -1,6 +1,6 @@
 """A call of the API, free of any web framework: what is declared of it, what it gets, what it answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
@@ -50,6 +50,8 @@ class Answer(NamedTuple):
     status: int = 200
     headers: Mapping[str, str] = {}
     media_type: str = JSON
+    stream: AsyncIterator[bytes] | None = None
+    """The body in pieces, in place of `body`: for what is large."""
 
 
 class Paged(Protocol):

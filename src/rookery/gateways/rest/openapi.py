@@ -31,6 +31,7 @@ _TAGS: Final = {
     "drafts": "Tweets that are kept for later.",
     "reports": "Complaints about people and tweets.",
     "admin": "What moderators and admins do. Needs the role, and a token of scope admin, which their log-ins have.",
+    "archives": "Everything of mine in one file, made in the background.",
 }
 
 _LINK: Final = {"Link": "The pages before and after this one (RFC 8288)."}
@@ -76,6 +77,9 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
     }
 
 
+_FILE: Final = {"type": "string", "format": "binary"}
+
+
 def error_statuses(operation: Operation) -> list[int]:
     """The statuses of the errors that an operation may answer, ascending."""
     statuses = {400, 422, 429, 500, 503, *operation.errors}
@@ -89,7 +93,7 @@ def error_statuses(operation: Operation) -> list[int]:
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
-    found = [type for one in operations for type in (one.body, one.answer) if type is not None]
+    found = [type for one in operations for type in (one.body, one.answer) if type not in (None, bytes)]
     return list(dict.fromkeys([*found, shapes.Tombstone, shapes.Problem]))
 
 
@@ -145,7 +149,8 @@ def _parameter(of: Parameter) -> dict[str, Any]:
 def _responses(of: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": problems.title_of(of.status)}
     if of.answer is not None:
-        success["content"] = {of.media_type: {"schema": schemas[of.answer]}}
+        schema = _FILE if of.answer is bytes else schemas[of.answer]
+        success["content"] = {of.media_type: {"schema": schema}}
     headers = {
         **(_LINK if of.paged else {}),
         **(_LOCATION if of.located else {}),

@@ -301,6 +301,18 @@ class Draft(Struct, frozen=True):
     updated_at: Moment
 
 
+class Archive(Struct, frozen=True):
+    """Everything of mine in one file: how far it is. `file` is where it can be downloaded, once it is ready."""
+
+    id: Id
+    state: Literal["waiting", "making", "ready", "failed"]
+    requested_at: Moment
+    made_at: Moment | None
+    expires_at: Moment | None
+    size: int | None
+    file: str | None
+
+
 class DraftList(Struct, frozen=True):
     """A page of drafts."""
 

@@ -1,4 +1,4 @@
-"""Accounts that are being erased, and by whom requests and mutes are found from the other side."""
+"""Accounts that are being erased; mutes are found from the other side."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,5 +16,4 @@ def upgrade() -> None:
         sa.Column("begun", sa.Integer, nullable=False),
         sqlite_strict=True,
     )
-    op.create_index("graph_requests_by_follower", "graph_requests", ["follower_id", "followee_id"])
     op.create_index("graph_mutes_by_muted", "graph_mutes", ["muted_id", "muter_id"])

@@ -1,5 +1,6 @@
 """What others may know of drafts."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -40,6 +41,20 @@ class DraftChange(msgspec.Struct, frozen=True):
     publish_at: Millis | None | UnsetType = UNSET
 
 
+class ImportedDraft(msgspec.Struct, frozen=True):
+    """A draft from elsewhere; (source, external_id) tells it from others."""
+
+    source: str
+    external_id: str
+    tweet: NewTweet
+    created_at: Millis
+    updated_at: Millis
+    publish_at: Millis | None = None
+    failure: str | None = None
+    again: bool = False
+    """It has come before: it is not added again, but connected where it has stayed as it was and lacks what it answers or quotes."""
+
+
 class Drafts(Protocol):
     """What people keep to be posted later. Others' drafts are NotFound."""
 
@@ -73,4 +88,11 @@ class Drafts(Protocol):
     @rpc(idempotent=False, raises=(Invalid, NotFound, Forbidden, Conflict))
     async def publish(self, author_id: int, draft_id: int) -> Tweet:
         """Post a draft now, and only once. Raises what posting raises; the draft remains then."""
+        ...
+
+    @rpc(idempotent=True)
+    async def import_drafts(self, author_id: int, drafts: Sequence[ImportedDraft]) -> int:
+        """Add drafts from elsewhere that are not there; how many. One whose time is over, or further off than a year, comes
+        without it, with the failure `missed`; what no draft can be, and what is too many for one author, is left out.
+        """
         ...

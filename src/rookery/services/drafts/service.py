@@ -6,6 +6,9 @@ to its author as `uncertain`.
 """
 
 import asyncio
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -15,10 +18,10 @@ from msgspec.structs import asdict, replace
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import DAY, HOUR, MINUTE, Clock, Millis
 from rookery.kernel.errors import Invalid, RookeryError
-from rookery.kernel.ids import IdGenerator
+from rookery.kernel.ids import IdGenerator, imported_id
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.text import LIMIT, flaw, normal
-from rookery.services.drafts.contract import Draft, DraftChange
+from rookery.services.drafts.contract import Draft, DraftChange, ImportedDraft
 from rookery.services.drafts.store import DraftStore
 from rookery.services.tweets.contract import IdempotencyKey, NewTweet, Tweet, TweetIngestion
 
@@ -84,6 +87,22 @@ class DraftsService:
 
     async def delete(self, author_id: int, draft_id: int) -> None:
         await self._store.delete(author_id, draft_id, self._clock.now() - _BUSY)
+
+    async def import_drafts(self, author_id: int, drafts: Sequence[ImportedDraft]) -> int:
+        now = self._clock.now()
+        made: list[tuple[Draft, bool]] = []
+        for old in drafts:
+            # The same each time, so that it is found again.
+            id = imported_id(old.created_at, zlib.crc32(f"{old.source}\0{old.external_id}".encode()))
+            draft = Draft(id, author_id, old.tweet, old.created_at, old.updated_at, old.publish_at, old.failure)
+            with suppress(Invalid):
+                try:
+                    _check(draft, now)
+                except Invalid:
+                    draft = replace(draft, publish_at=None, failure=old.failure or "missed")
+                    _check(draft, now)
+                made.append((draft, old.again))
+        return await self._store.add_missing(made, MOST) if made else 0
 
     # --- posting
 

@@ -1,6 +1,6 @@
 """What the drafts are kept in, on SQL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import bindparam, delete, func, select, update
 
@@ -60,6 +60,29 @@ class DraftStore:
             tx.run(_ADD, id=draft.id, author_id=draft.author_id, created_at=draft.created_at, **_columns(draft))
 
         await self._database.write(work, brief=True)
+
+    async def add_missing(self, drafts: Sequence[tuple[Draft, bool]], most: int) -> int:
+        """Keep those of one author's drafts that are not there, until there are `most`; how many were added.
+
+        Those with a mark came before: one that is there, as it was, and refers to nothing yet becomes what it is now.
+        """
+
+        def work(tx: Transaction) -> int:
+            room = most - tx.all(_COUNT, author_id=drafts[0][0].author_id)[0][0]
+            added = 0
+            for draft, again in drafts:
+                row = tx.one(_ONE, id=draft.id)
+                if row is None and not again and added < room:
+                    tx.run(_ADD, id=draft.id, author_id=draft.author_id, created_at=draft.created_at, **_columns(draft))
+                    added += 1
+                elif row is not None and again and row[-1] is None:
+                    kept = _draft(row)
+                    bare = (kept.tweet.reply_to, kept.tweet.quote_of) == (None, None)
+                    if bare and kept.updated_at == draft.updated_at and kept != draft:
+                        tx.run(_EDIT, id_=draft.id, **_columns(draft))
+            return added
+
+        return await self._database.write(work)
 
     async def get(self, author_id: int, draft_id: int) -> Draft:
         """Raises NotFound, also for another's."""

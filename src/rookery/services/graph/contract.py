@@ -3,6 +3,7 @@ to see and not to see. They make up a viewer together.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -41,6 +42,19 @@ class Edge(msgspec.Struct, frozen=True):
 
     id: int
     user_id: int
+
+
+class EdgeList(StrEnum):
+    """A list of people around one, whole: inactive ones too."""
+
+    FOLLOWERS = "followers"
+    FOLLOWING = "following"
+    REQUESTS = "requests"
+    """Who asks to follow the one."""
+    REQUESTED = "requested"
+    """Whom the one asks to follow."""
+    BLOCKED = "blocked"
+    MUTED = "muted"
 
 
 class FameInterval(msgspec.Struct, frozen=True):
@@ -295,6 +309,11 @@ class Graph(Protocol):
     @rpc(idempotent=True)
     async def muted(self, user_id: int, page: Page) -> Slice[Edge]:
         """Whom `user_id` mutes, newest first."""
+        ...
+
+    @rpc(idempotent=True)
+    async def edges(self, user_id: int, of: EdgeList, after: int, limit: int) -> list[Edge]:
+        """A list with edges above the id `after`, oldest first, at most `limit`; for the user and operators alone."""
         ...
 
     @rpc(idempotent=True)

@@ -6,7 +6,7 @@ from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import GUEST, Viewer, account_visible
-from rookery.services.graph.contract import Counts, Edge, FameInterval, Relationship
+from rookery.services.graph.contract import Counts, Edge, EdgeList, FameInterval, Relationship
 from rookery.services.graph.memory import Fame, Looking, Viewers
 from rookery.services.graph.rules import FameRule
 from rookery.services.graph.store import GraphStore
@@ -151,6 +151,9 @@ class GraphService:
 
     async def muted(self, user_id: int, page: Page) -> Slice[Edge]:
         return await self._show(await self._store.muted(user_id, page), GUEST)
+
+    async def edges(self, user_id: int, of: EdgeList, after: int, limit: int) -> list[Edge]:
+        return await self._store.edges(user_id, of, after, limit)
 
     async def _admit(self, user_id: int, viewer_id: int) -> Viewer:
         """The viewer, if they may see whom `user_id` follows and who follows them. Raises NotFound, Forbidden("protected")."""

@@ -16,7 +16,7 @@ from rookery.kernel.words import NO_WORDS, Words
 from rookery.services.graph import audit
 from rookery.services.graph import tables as t
 from rookery.services.graph.changes import Change
-from rookery.services.graph.contract import Counts, Edge, FameInterval, Relationship
+from rookery.services.graph.contract import Counts, Edge, EdgeList, FameInterval, Relationship
 from rookery.services.graph.rules import FameRule
 from rookery.services.graph.tables import METADATA as METADATA
 
@@ -31,6 +31,14 @@ pages in all, since neighbouring transactions touch the same ones."""
 
 _ERASED_EDGES = 800
 """Edges that are erased in one transaction, some 10 ms of it; an event names up to 1,000 people."""
+_LISTS = {
+    EdgeList.FOLLOWERS: t.LIST_FOLLOWERS,
+    EdgeList.FOLLOWING: t.LIST_FOLLOWING,
+    EdgeList.REQUESTS: t.LIST_REQUESTS,
+    EdgeList.REQUESTED: t.LIST_REQUESTED,
+    EdgeList.BLOCKED: t.LIST_BLOCKED,
+    EdgeList.MUTED: t.LIST_MUTED,
+}
 
 
 class GraphStore:
@@ -204,6 +212,11 @@ class GraphStore:
     async def muted(self, user_id: int, page: Page) -> Slice[Edge]:
         """Whom `user_id` mutes, newest first."""
         return await self._page(t.LIST_MUTED, user_id, page)
+
+    async def edges(self, user_id: int, of: EdgeList, after: int, limit: int) -> list[Edge]:
+        """As `contract.Graph.edges`."""
+        rows = await self._database.all(_LISTS[of].newer, user_id=user_id, cursor=after, limit=limit)
+        return [Edge(*row) for row in rows]
 
     async def _page(self, listing: t.Listing, user_id: int, page: Page) -> Slice[Edge]:
         if page.after is not None:

@@ -66,8 +66,8 @@ REQUESTS = Table(
     PrimaryKeyConstraint("followee_id", "follower_id"),
     # Read by: pages of who waits for approval.
     Index("graph_requests_by_edge", "followee_id", "edge_id"),
-    # Read by: erasing of who asked.
-    Index("graph_requests_by_follower", "follower_id", "followee_id"),
+    # Read by: whom somebody asks to follow, for their archive; erasing of who asked.
+    Index("graph_requests_by_follower", "follower_id", "edge_id"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -288,6 +288,7 @@ class Listing:
 LIST_FOLLOWERS = Listing(FOLLOWERS, "followee_id", "follower_id")
 LIST_FOLLOWING = Listing(FOLLOWING, "follower_id", "followee_id")
 LIST_REQUESTS = Listing(REQUESTS, "followee_id", "follower_id")
+LIST_REQUESTED = Listing(REQUESTS, "follower_id", "followee_id")
 LIST_BLOCKED = Listing(BLOCKS, "blocker_id", "blocked_id")
 LIST_MUTED = Listing(MUTES, "muter_id", "muted_id")
 LIST_HASHTAGS = Listing(HASHTAGS, "user_id", "key")

@@ -33,6 +33,14 @@ class OldTweet(msgspec.Struct, frozen=True):
     """External id of the tweet of the same source that it answers."""
     hashtags: Sequence[str] = ()
     """Keys of its hashtags, each once."""
+    reply_id: int | None = None
+    """The tweet here that it answers, where that is known."""
+    quotes: str | None = None
+    quote_id: int | None = None
+    """The tweet that it quotes, named in the same two ways."""
+    edited_at: Millis | None = None
+    revisions: Sequence[Mapping[str, Value]] = ()
+    """What it said before, oldest first: columns of the revisions, without the tweet's id and the number."""
 
 
 class Done(msgspec.Struct, Generic[T], frozen=True):
@@ -53,7 +61,7 @@ def add_tweets(
     tx: Transaction, outbox: Outbox, tweets: Sequence[OldTweet], batch_id: Callable[[], int]
 ) -> Done[list[int | None]]:
     """Add those that are not there yet; the new id of each, or None for one that was there."""
-    known = _known(tx, tweets)
+    known = known_of(tx, tweets)
     fresh: dict[tuple[str, str], OldTweet] = {}
     for tweet in tweets:
         name = (tweet.source, tweet.external_id)
@@ -61,12 +69,15 @@ def add_tweets(
             fresh[name] = tweet
     ids = _allocate(tx, ((name, tweet.created_at, slot_of(*name)) for name, tweet in fresh.items()))
     new = {ids[name]: tweet for name, tweet in fresh.items()}
-    replies = _settle_replies(new, known, ids)
+    targets = targets_of(tx, new.values())
+    replies = _settle_replies(new, known, ids, targets)
+    quotes = _settle_quotes(new, known, ids, targets)
     tx.many(s.ADD_TWEET, (tweet.columns for tweet in new.values()))
+    _keep_edits(tx, new)
     tx.many(s.TAG, ({"key": tag, "tweet_id": id} for id, tweet in new.items() for tag in tweet.hashtags))
-    for author_id, count in Counter(_int(tweet.columns["author_id"]) for tweet in new.values()).items():
-        tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=count)
-    touched = _count(tx, "replies", replies)
+    for author_id, number in Counter(_int(tweet.columns["author_id"]) for tweet in new.values()).items():
+        tx.run(s.COUNT_AUTHOR, user_id=author_id, tweets=number)
+    touched = count(tx, "replies", replies) + count(tx, "quotes", quotes)
     entries = [(id, id, _int(tweet.columns["author_id"])) for id, tweet in new.items()]
     _announce(
         tx, outbox, entries, touched, batch_id, {id: tweet.hashtags for id, tweet in new.items() if tweet.hashtags}
@@ -80,7 +91,7 @@ def add_retweets(
 ) -> Done[int]:
     """Add those that are not there yet; how many."""
     added = [(id, entry) for entry, id in _add_pairs(tx, retweets, s.FIND_RETWEET, s.ADD_RETWEET, with_moment=True)]
-    touched = _count(tx, "retweets", Counter(entry.tweet_id for _, entry in added))
+    touched = count(tx, "retweets", Counter(entry.tweet_id for _, entry in added))
     _announce(tx, outbox, [(id, entry.tweet_id, entry.user_id) for id, entry in added], touched, batch_id)
     return Done(len(added), touched)
 
@@ -92,13 +103,24 @@ def add_favorites(
     added = Counter(
         entry.tweet_id for entry, _ in _add_pairs(tx, favorites, s.FIND_FAVORITE, s.ADD_FAVORITE, with_moment=False)
     )
-    touched = _count(tx, "favorites", added)
+    touched = count(tx, "favorites", added)
     for at in range(0, len(touched), EVENT_ENTRIES):
         outbox.append(tx, Recounted(batch_id(), touched[at : at + EVENT_ENTRIES]))
     return Done(added.total(), touched)
 
 
-def _known(reader: Reader, tweets: Sequence[OldTweet]) -> dict[tuple[str, str], tuple[int, int, int]]:
+def add_bookmarks(
+    tx: Transaction, outbox: Outbox, bookmarks: Sequence[ImportedEntry], batch_id: Callable[[], int]
+) -> Done[int]:
+    """Add those that are not there yet; how many."""
+    added = len(_add_pairs(tx, bookmarks, s.FIND_BOOKMARK, s.ADD_BOOKMARK, with_moment=False))
+    if added:
+        # Nobody learns whose they are; other processes forget what they remember of marks.
+        outbox.append(tx, Recounted(batch_id(), ()))
+    return Done(added)
+
+
+def known_of(reader: Reader, tweets: Sequence[OldTweet]) -> dict[tuple[str, str], tuple[int, int, int]]:
     """What is there already of these tweets and of those that they answer: (id, author, root) by (source, external id)."""
     wanted: dict[str, set[str]] = {}
     for tweet in tweets:
@@ -106,11 +128,21 @@ def _known(reader: Reader, tweets: Sequence[OldTweet]) -> dict[tuple[str, str], 
         names.add(tweet.external_id)
         if tweet.answers is not None:
             names.add(tweet.answers)
+        if tweet.quotes is not None:
+            names.add(tweet.quotes)
     return {
         (source, external_id): (id, author_id, root_id or id)
         for source, names in wanted.items()
         for external_id, id, author_id, root_id in reader.all(s.IMPORTED, source=source, external_ids=list(names))
     }
+
+
+def targets_of(reader: Reader, tweets: Iterable[OldTweet]) -> dict[int, tuple[int, int]]:
+    """The author and the conversation's first tweet of those that are answered or quoted by their ids here."""
+    ids = {id for tweet in tweets for id in (tweet.reply_id, tweet.quote_id) if id is not None}
+    if not ids:
+        return {}
+    return {id: (author_id, root_id or id) for id, author_id, root_id in reader.all(s.ROOTS, ids=list(ids))}
 
 
 def _allocate(reader: Reader, wanted: Iterable[tuple[tuple[str, str], Millis, int]]) -> dict[tuple[str, str], int]:
@@ -136,6 +168,7 @@ def _settle_replies(
     new: Mapping[int, OldTweet],
     known: Mapping[tuple[str, str], tuple[int, int, int]],
     ids: Mapping[tuple[str, str], int],
+    targets: Mapping[int, tuple[int, int]],
 ) -> Counter[int]:
     """Fill the columns of new tweets; how many counted replies each answered tweet gets.
 
@@ -146,6 +179,11 @@ def _settle_replies(
     for id, tweet in new.items():
         columns = tweet.columns
         columns["id"] = id
+        if (target := tweet.reply_id) is not None and target in targets:
+            author_id, root_id = targets[target]
+            parents[id] = (target, author_id)
+            columns["root_id"] = root_id
+            continue
         if tweet.answers is None:
             continue
         name = (tweet.source, tweet.answers)
@@ -163,6 +201,47 @@ def _settle_replies(
     for id in parents:
         _find_root(id, new, parents)
     return replies
+
+
+def _settle_quotes(
+    new: Mapping[int, OldTweet],
+    known: Mapping[tuple[str, str], tuple[int, int, int]],
+    ids: Mapping[tuple[str, str], int],
+    targets: Mapping[int, tuple[int, int]],
+) -> Counter[int]:
+    """Fill the columns of new tweets that quote; how many counted quotes each quoted tweet gets."""
+    quotes: Counter[int] = Counter()
+    for id, tweet in new.items():
+        if (target := tweet.quote_id) is not None and target in targets:
+            quoted_id, author_id = target, targets[target][0]
+        elif tweet.quotes is None:
+            continue
+        elif (name := (tweet.source, tweet.quotes)) in ids and ids[name] != id:
+            quoted_id, author_id = ids[name], _int(new[ids[name]].columns["author_id"])
+        elif name in known:
+            quoted_id, author_id, _ = known[name]
+        else:
+            continue
+        columns = tweet.columns
+        columns["quote_of"], columns["quoted_user_id"] = quoted_id, author_id
+        if columns["counted"]:
+            quotes[quoted_id] += 1
+    return quotes
+
+
+def _keep_edits(tx: Transaction, new: Mapping[int, OldTweet]) -> None:
+    edited: list[dict[str, Value]] = [
+        {"tweet_id": id, "edited_at": tweet.edited_at} for id, tweet in new.items() if tweet.edited_at is not None
+    ]
+    if edited:
+        tx.many(s.SET_EDITED, edited)
+    revisions: list[dict[str, Value]] = [
+        {"tweet_id": id, "number": number, **revision}
+        for id, tweet in new.items()
+        for number, revision in enumerate(tweet.revisions, 1)
+    ]
+    if revisions:
+        tx.many(s.KEEP_REVISION, revisions)
 
 
 def _find_root(id: int, new: Mapping[int, OldTweet], parents: Mapping[int, tuple[int, int]]) -> None:
@@ -204,7 +283,8 @@ def _add_pairs(
     return added
 
 
-def _count(tx: Transaction, kind: str, more: Mapping[int, int]) -> Touched:
+def count(tx: Transaction, kind: str, more: Mapping[int, int]) -> Touched:
+    """Add to the counts of one kind; the tweets with their versions since."""
     if not more:
         return ()
     none = dict.fromkeys(("replies", "retweets", "quotes", "favorites"), 0)

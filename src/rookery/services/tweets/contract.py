@@ -210,6 +210,69 @@ class ImportedTweet(msgspec.Struct, frozen=True):
     retweets: int = 0
     favorites: int = 0
     """Figures of the original, kept beside the counts of what happened here."""
+    visibility: Visibility = Visibility.PUBLIC
+    reply_to: int | None = None
+    """The tweet here that it answers, where that is known; `reply_to_external_id` is not looked at then."""
+    quote_of: int | None = None
+    quote_of_external_id: str | None = None
+    """The tweet that it quotes, named in the same two ways."""
+    mentions: Mapping[str, int] | None = None
+    """Whom it mentions, by handle in lower case; None: found by the handles in its text."""
+    counted: bool | None = None
+    """Whether it counts as an answer and a quote; None: as a tweet that is posted now."""
+    edited_at: Millis | None = None
+    revisions: "Sequence[ImportedRevision]" = ()
+    """What it said before it was edited, oldest first."""
+
+
+class ImportedRevision(msgspec.Struct, frozen=True):
+    """An old tweet as it stood from `at` on, until it was edited."""
+
+    at: Millis
+    content: str
+    visibility: Visibility = Visibility.PUBLIC
+    lang: str | None = None
+    media_url: str | None = None
+    mentions: Mapping[str, int] = NO_MENTIONS
+
+
+class WrittenTweet(msgspec.Struct, frozen=True):
+    """A standing tweet with all that is kept of it."""
+
+    record: TweetRecord
+    source: str | None = None
+    external_id: str | None = None
+    """Where it was imported from; None for one that was posted here."""
+    imported_retweets: int = 0
+    imported_favorites: int = 0
+    revisions: Sequence[Revision] = ()
+    """Oldest first."""
+
+
+class MarkKind(StrEnum):
+    """What a person does with a tweet."""
+
+    RETWEET = "retweet"
+    FAVORITE = "favorite"
+    BOOKMARK = "bookmark"
+
+
+class MarkedTweet(msgspec.Struct, frozen=True):
+    """A retweet, favorite or bookmark: its own id, the tweet, and when it was made."""
+
+    id: int
+    tweet_id: int
+    at: Millis
+
+
+class TweetOrigin(msgspec.Struct, frozen=True):
+    """Who wrote a tweet, and where it was imported from: None, None for one that was posted here."""
+
+    id: int
+    author_id: int
+    source: str | None
+    external_id: str | None
+    deleted: bool
 
 
 class ImportedEntry(msgspec.Struct, frozen=True):
@@ -362,7 +425,7 @@ class Imported(Event, topic="tweets", version=1):
 
 
 class Recounted(Event, topic="tweets", version=1):
-    """Counts changed in bulk, by imported favorites or a repair, and nobody is to be told."""
+    """Counts changed in bulk, by imported favorites or a repair, or imported tweets found what they answer; nobody is to be told."""
 
     batch_id: int
     touched: Touched
@@ -542,6 +605,18 @@ class TweetIngestion(Protocol):
         """Add old favorites in bulk; how many were new."""
         ...
 
+    @rpc(idempotent=True, timeout=60)
+    async def import_bookmarks(self, bookmarks: Sequence[ImportedEntry]) -> int:
+        """Add old bookmarks in bulk; how many were new."""
+        ...
+
+    @rpc(idempotent=True, timeout=60)
+    async def connect_imported(self, tweets: Sequence[ImportedTweet]) -> int:
+        """Give imported tweets that are there, and lack them, what they answer, what they quote and whom they mention, as far as
+        that has come since; how many tweets changed.
+        """
+        ...
+
 
 class TweetReads(Protocol):
     """Reading. `viewer_id` 0 is a guest. What the viewer may not see is left out, or NotFound where it was asked for."""
@@ -646,4 +721,21 @@ class TweetReads(Protocol):
     @rpc(idempotent=True)
     async def tweet_counts(self, user_ids: Sequence[int]) -> Mapping[int, int]:
         """How many tweets of each of these stand."""
+        ...
+
+    @rpc(idempotent=True, timeout=10)
+    async def written(self, author_id: int, after: int, limit: int) -> list[WrittenTweet]:
+        """An author's standing tweets with ids above `after`, ascending, at most `limit`; for the author and operators alone."""
+        ...
+
+    @rpc(idempotent=True, timeout=10)
+    async def marked(self, user_id: int, kind: MarkKind, after: int, limit: int) -> list[MarkedTweet]:
+        """What a user did with tweets, whether they may see them now or not: marks with ids above `after`, ascending, at most
+        `limit`; for the user and operators alone.
+        """
+        ...
+
+    @rpc(idempotent=True)
+    async def origins(self, tweet_ids: Sequence[int]) -> Mapping[int, TweetOrigin]:
+        """What these tweets, deleted ones too, are called elsewhere; unknown ids are left out. At most some hundred."""
         ...

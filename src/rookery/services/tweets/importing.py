@@ -8,9 +8,10 @@ from rookery.infra.sql.port import Value
 from rookery.kernel.errors import Invalid, NotFound
 from rookery.kernel.ids import EPOCH, TIME_SHIFT
 from rookery.kernel.text import Entities, entities
-from rookery.kernel.visibility import Visibility, public
+from rookery.kernel.visibility import public
 from rookery.services.tweets.bulk import OldTweet
-from rookery.services.tweets.contract import NO_ENTITIES, ImportedEntry, ImportedTweet
+from rookery.services.tweets.contract import NO_ENTITIES, ImportedEntry, ImportedRevision, ImportedTweet, Revision
+from rookery.services.tweets.records import said
 from rookery.services.tweets.rules import imported_content, is_lang, media_url_flaw, type_of
 from rookery.services.users.contract import User
 
@@ -61,15 +62,16 @@ def prepare(
         if author is None:
             raise NotFound("there is no account {id}", id=tweet.author_id)
         check_moment(tweet.created_at)
-        media_url = tweet.media_url
-        if media_url is not None and media_url_flaw(media_url) is not None:
-            media_url = None
-        mentions = mentions_of(found, people) if found.mentions else None
+        media_url = _attachment(tweet.media_url)
+        mentions = tweet.mentions
+        if mentions is None and found.mentions:
+            mentions = mentions_of(found, people)
+        counted = public(tweet.visibility, author) if tweet.counted is None else tweet.counted
         columns: dict[str, Value] = {
             "author_id": tweet.author_id,
             "content": content,
-            "lang": tweet.lang if tweet.lang is not None and is_lang(tweet.lang) else None,
-            "visibility": "public",
+            "lang": _language(tweet.lang),
+            "visibility": tweet.visibility.value,
             "type": type_of(media_url, found).value,
             "media_url": media_url,
             "reply_to": None,
@@ -79,7 +81,7 @@ def prepare(
             "quoted_user_id": None,
             "entities": None if found == NO_ENTITIES else msgspec.json.encode(found).decode(),
             "mentions": msgspec.json.encode(mentions).decode() if mentions else None,
-            "counted": int(public(Visibility.PUBLIC, author)),
+            "counted": int(counted),
             "created_at": tweet.created_at,
             "source": tweet.source,
             "external_id": tweet.external_id,
@@ -89,9 +91,46 @@ def prepare(
         }
         hashtags = tuple(dict.fromkeys([tag.key for tag in found.hashtags])) if found.hashtags else ()
         made.append(
-            OldTweet(tweet.source, tweet.external_id, tweet.created_at, columns, tweet.reply_to_external_id, hashtags)
+            OldTweet(
+                tweet.source,
+                tweet.external_id,
+                tweet.created_at,
+                columns,
+                tweet.reply_to_external_id,
+                hashtags,
+                tweet.reply_to,
+                tweet.quote_of_external_id,
+                tweet.quote_of,
+                tweet.edited_at,
+                tuple(map(_revision, tweet.revisions)) if tweet.revisions else (),
+            )
         )
     return made
+
+
+def _revision(old: ImportedRevision) -> dict[str, Value]:
+    content = imported_content(old.content)
+    found = entities(content)
+    media_url = _attachment(old.media_url)
+    revision = Revision(
+        old.at,
+        content,
+        old.visibility,
+        type_of(media_url, found),
+        _language(old.lang),
+        media_url,
+        found,
+        old.mentions,
+    )
+    return {"at": old.at, **said(revision)}
+
+
+def _attachment(url: str | None) -> str | None:
+    return None if url is None or media_url_flaw(url) is not None else url
+
+
+def _language(tag: str | None) -> str | None:
+    return tag if tag is not None and is_lang(tag) else None
 
 
 def check_moments(entries: Sequence[ImportedEntry]) -> None:

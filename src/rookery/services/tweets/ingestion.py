@@ -17,6 +17,7 @@ from rookery.kernel.text import Entities
 from rookery.kernel.visibility import Place, Viewer, public, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets import controls, importing, rules
+from rookery.services.tweets.bulk import OldTweet
 from rookery.services.tweets.changes import not_found
 from rookery.services.tweets.contract import (
     NO_MENTIONS,
@@ -225,14 +226,20 @@ class IngestionService:
         """One transaction. Raises NotFound for an unknown author, Invalid for a moment after 2075."""
         if not tweets:
             return []
+        return await self._store.import_tweets(await self._prepared(tweets), self._ids.next)
+
+    async def connect_imported(self, tweets: Sequence[ImportedTweet]) -> int:
+        """One transaction. Raises as `import_tweets`."""
+        return await self._store.connect(await self._prepared(tweets), self._ids.next) if tweets else 0
+
+    async def _prepared(self, tweets: Sequence[ImportedTweet]) -> list[OldTweet]:
         authors = await self._users.get(list({tweet.author_id for tweet in tweets}))
         texts: list[importing.Text] = []
         for at in range(0, len(tweets), _CHUNK):
             texts += await asyncio.to_thread(importing.read, tweets[at : at + _CHUNK])
         handles = importing.handles_in(texts)
         people: Mapping[str, User] = await self._users.by_handles(handles) if handles else {}
-        old = await asyncio.to_thread(importing.prepare, tweets, texts, authors, people)
-        return await self._store.import_tweets(old, self._ids.next)
+        return await asyncio.to_thread(importing.prepare, tweets, texts, authors, people)
 
     async def imported_ids(self, source: str, external_ids: Sequence[str]) -> Mapping[str, int]:
         return await self._store.imported_ids(source, external_ids)
@@ -246,6 +253,11 @@ class IngestionService:
         """Skips those of tweets that do not stand."""
         importing.check_moments(favorites)
         return await self._store.import_favorites(favorites, self._ids.next) if favorites else 0
+
+    async def import_bookmarks(self, bookmarks: Sequence[ImportedEntry]) -> int:
+        """Skips those of tweets that do not stand."""
+        importing.check_moments(bookmarks)
+        return await self._store.import_bookmarks(bookmarks, self._ids.next) if bookmarks else 0
 
     # --- checks
 

@@ -23,6 +23,8 @@ from rookery.services.tweets.contract import (
     Entry,
     Favorited,
     Imported,
+    MarkedTweet,
+    MarkKind,
     Moderated,
     Posted,
     QuoteDetached,
@@ -34,9 +36,11 @@ from rookery.services.tweets.contract import (
     Tombstone,
     Touched,
     Tweet,
+    TweetOrigin,
     TweetRecord,
     Unfavorited,
     Unretweeted,
+    WrittenTweet,
 )
 from rookery.services.tweets.editing import revision
 from rookery.services.tweets.hydrate import Hydrator
@@ -106,6 +110,17 @@ class ReadService:
     async def tweet_counts(self, user_ids: Sequence[int]) -> Mapping[int, int]:
         found = await self._store.tweet_counts(user_ids)
         return {id: found.get(id, 0) for id in user_ids}
+
+    # --- everything of a person
+
+    async def written(self, author_id: int, after: int, limit: int) -> list[WrittenTweet]:
+        return await self._store.written(author_id, after, limit)
+
+    async def marked(self, user_id: int, kind: MarkKind, after: int, limit: int) -> list[MarkedTweet]:
+        return await self._store.marked(user_id, kind, after, limit)
+
+    async def origins(self, tweet_ids: Sequence[int]) -> Mapping[int, TweetOrigin]:
+        return await self._store.origins(tweet_ids)
 
     # --- lists of tweets
 

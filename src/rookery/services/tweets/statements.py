@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from rookery.infra.sql.port import Statement, insert, one_of
-from rookery.services.tweets.contract import BOOKMARKED, FAVORITED, RETWEETED
+from rookery.services.tweets.contract import BOOKMARKED, FAVORITED, RETWEETED, MarkKind
 from rookery.services.tweets.tables import (
     AUTHORS,
     BOOKMARKS,
@@ -402,6 +402,57 @@ TAKEN = Statement(
     union_all(select(_t.id).where(one_of(_t.id, "tweet_ids")), select(_r.id).where(one_of(_r.id, "retweet_ids")))
 )
 FACTS = Statement(select(_t.id, _t.author_id, _t.deleted_at).where(one_of(_t.id, "ids")))
+ROOTS = Statement(select(_t.id, _t.author_id, _t.root_id).where(one_of(_t.id, "ids")))
+SET_EDITED = Statement(update(TWEETS).where(_t.id == bindparam("tweet_id")).values(edited_at=bindparam("edited_at")))
+LINKS = Statement(
+    select(_t.id, _t.reply_to, _t.quote_of, _t.mentions, _t.counted).where(one_of(_t.id, "ids"), _standing)
+)
+_LINKED = ("reply_to", "reply_to_user_id", "root_id", "quote_of", "quoted_user_id", "mentions")
+LINK = Statement(
+    update(TWEETS)
+    .where(_t.id == bindparam("tweet_id"))
+    .values(
+        # What is bound to NULL stays as it is.
+        **{name: func.coalesce(bindparam(f"new_{name}", type_=_t[name].type), _t[name]) for name in _LINKED},
+        version=_t.version + 1,
+    )
+)
+SAID_MENTIONS = Statement(select(_v.number, _v.at, _v.mentions).where(_v.tweet_id == bindparam("tweet_id")))
+SET_SAID_MENTIONS = Statement(
+    update(REVISIONS)
+    .where(_v.tweet_id == bindparam("id_"), _v.number == bindparam("number_"))
+    .values(mentions=bindparam("mentions"))
+)
+ANSWERS = Statement(select(_t.id).where(one_of(_t.reply_to, "ids"), _t.reply_to.is_not(None), _standing))
+SET_ROOT = Statement(
+    update(TWEETS).where(_t.id == bindparam("tweet_id")).values(root_id=bindparam("root"), version=_t.version + 1)
+)
+
+# --- everything of a person
+
+ORIGINS = Statement(
+    select(
+        _t.id, _t.author_id, _t.source, _t.external_id, _t.deleted_at, _t.imported_retweets, _t.imported_favorites
+    ).where(one_of(_t.id, "ids"))
+)
+REVISIONS_OF_MANY = Statement(
+    select(_v.tweet_id, _v.at, *(_v[name] for name in _SAID))
+    .where(one_of(_v.tweet_id, "ids"))
+    .order_by(_v.tweet_id, _v.number)
+)
+
+
+def _marked(table: Table, *more: Any) -> Statement:
+    marks = select(table.c.id, table.c.tweet_id, *more)
+    marks = marks.where(table.c.user_id == bindparam("user_id"), table.c.id > bindparam("after"))
+    return Statement(marks.order_by(table.c.id).limit(bindparam("limit")))
+
+
+MARKED = {
+    MarkKind.RETWEET: _marked(RETWEETS, _r.created_at),
+    MarkKind.FAVORITE: _marked(FAVORITES),
+    MarkKind.BOOKMARK: _marked(BOOKMARKS),
+}
 
 # --- for operators
 

@@ -11,7 +11,7 @@ from rookery.kernel.clock import DAY, Millis
 from rookery.kernel.errors import Forbidden, Invalid
 from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.kernel.pages import Page
-from rookery.services.tweets import audit, bulk, candidates
+from rookery.services.tweets import audit, bulk, candidates, connecting, exports
 from rookery.services.tweets import statements as s
 from rookery.services.tweets.changes import Share, not_found, owned, recount, retag, shares_of, standing, versions
 from rookery.services.tweets.contract import (
@@ -20,16 +20,20 @@ from rookery.services.tweets.contract import (
     Edited,
     Favorited,
     ImportedEntry,
+    MarkedTweet,
+    MarkKind,
     Moderated,
     Posted,
     Retweeted,
     Revision,
     StandingChange,
     Touched,
+    TweetOrigin,
     TweetRecord,
     Unfavorited,
     Unlinked,
     Unretweeted,
+    WrittenTweet,
 )
 from rookery.services.tweets.controls import Decision
 from rookery.services.tweets.editing import MAX_EDITS, Edit, revision, standing_changed
@@ -222,6 +226,20 @@ class TweetStore:
         return await self._database.scan(
             lambda reader: {row[0]: row[1] for row in reader.all(s.IMPORTED, source=source, external_ids=external_ids)}
         )
+
+    # --- everything of a person
+
+    async def written(self, author_id: int, after: int, limit: int) -> list[WrittenTweet]:
+        """As `contract.TweetReads.written`."""
+        return await self._database.scan(lambda reader: exports.written(reader, author_id, after, limit))
+
+    async def marked(self, user_id: int, kind: MarkKind, after: int, limit: int) -> list[MarkedTweet]:
+        """As `contract.TweetReads.marked`."""
+        return await self._database.scan(lambda reader: exports.marked(reader, user_id, kind, after, limit))
+
+    async def origins(self, tweet_ids: Sequence[int]) -> dict[int, TweetOrigin]:
+        """As `contract.TweetReads.origins`."""
+        return exports.origins_of(await self._database.all(s.ORIGINS, ids=tweet_ids))
 
     # --- writing
 
@@ -493,6 +511,23 @@ class TweetStore:
         """As `contract.TweetIngestion.import_favorites`; those of tweets that do not stand are skipped."""
         return await self._database.write(
             lambda tx: self._imported(tx, bulk.add_favorites(tx, self._outbox, favorites, batch_id))
+        )
+
+    async def import_bookmarks(self, bookmarks: Sequence[ImportedEntry], batch_id: NewId) -> int:
+        """As `contract.TweetIngestion.import_bookmarks`; those of tweets that do not stand are skipped."""
+
+        def work(tx: Transaction) -> int:
+            added = bulk.add_bookmarks(tx, self._outbox, bookmarks, batch_id).answer
+            for user_id in {one.user_id for one in bookmarks} if added else ():
+                self._tell(tx, Change(marked=user_id))
+            return added
+
+        return await self._database.write(work)
+
+    async def connect(self, tweets: Sequence[bulk.OldTweet], batch_id: NewId) -> int:
+        """As `contract.TweetIngestion.connect_imported`, with prepared tweets."""
+        return await self._database.write(
+            lambda tx: self._imported(tx, connecting.connect(tx, self._outbox, tweets, batch_id))
         )
 
     def _imported(self, tx: Transaction, done: "bulk.Done[bulk.T]") -> "bulk.T":
