@@ -173,6 +173,7 @@ def import_archive(
             services = archive.Services(
                 users=network.users,
                 graph=network.graph,
+                choices=network.choices,
                 ingestion=network.ingestion,
                 reads=network.reads,
                 drafts=network.drafts,

@@ -184,6 +184,7 @@ class Network:
         self.archive_maker = ArchiveMaker(
             users=self.users,
             graph=self.graph,
+            choices=self.choices,
             reads=self.reads,
             drafts=self.drafts,
             store=archives,

@@ -17,7 +17,7 @@ from rookery.gateways.importer.archivefile import ArchiveReport, RookeryArchive
 from rookery.gateways.importer.bundle import Bundle
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import Conflict, Invalid, RookeryError
-from rookery.kernel.visibility import State, Visibility
+from rookery.kernel.visibility import ReplyRule, State, Visibility
 from rookery.services.drafts.contract import Draft
 from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
 from rookery.services.users.contract import NewPerson, ProfileChange
@@ -85,6 +85,14 @@ class World:
         await network.ingestion.bookmark(ann, first)
         await network.drafts.create(ann, NewTweet("not yet", reply_to=reply, lang="en"))
         await network.drafts.create(ann, NewTweet("tomorrow"), clock.now() + DAY)
+        ruled = await self.post("bob", "who is invited? @ann", reply_rule=ReplyRule.MENTIONED)
+        await network.ingestion.pin(bob, ruled, True)
+        for tag in ("Rookery", "birds"):
+            await network.choices.follow_hashtag(ann, tag)
+        await network.choices.mute_conversation(dan, first)
+        await network.choices.add_filter(ann, "spoilers", None)
+        await network.choices.add_filter(ann, "the match", clock.now() + 900 * DAY)
+        await network.drafts.create(bob, NewTweet("for some", reply_rule=ReplyRule.FOLLOWERS))
         await network.users.deactivate(eve)
 
 
@@ -110,6 +118,7 @@ async def bring(network: Network, files: Sequence[Path], handle: str | None = No
     services = Services(
         users=network.users,
         graph=network.graph,
+        choices=network.choices,
         ingestion=network.ingestion,
         reads=network.reads,
         drafts=network.drafts,
@@ -132,7 +141,7 @@ def state(file: Path) -> dict[str, Any]:
     with zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
         account = json.loads(archive.read("account.json"))
-        found: dict[str, Any] = {"account": {k: v for k, v in account.items() if k not in ("id", "state")}}
+        found: dict[str, Any] = {"account": {k: _plain(v) for k, v in account.items() if k not in ("id", "state")}}
         for name in archive.namelist():
             if not name.endswith(".jsonl") or name == "sessions.jsonl":
                 continue

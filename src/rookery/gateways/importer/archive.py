@@ -15,21 +15,28 @@ from rookery.gateways.importer.archivefile import RookeryArchive, Tally, id_of
 from rookery.kernel.clock import from_datetime
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from rookery.kernel.ids import MAX_ID
+from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State, Visibility
 from rookery.services.archives.contract import (
+    CONVERSATIONS,
     DRAFTS,
+    FILTERS,
+    HASHTAGS,
     TWEETS,
     Archives,
     Bound,
+    ConversationLine,
     DraftLine,
     EdgeLine,
+    FilterLine,
+    HashtagLine,
     MarkLine,
     PersonRef,
     TweetLine,
     TweetRef,
 )
 from rookery.services.drafts.contract import Drafts, ImportedDraft
-from rookery.services.graph.contract import Graph
+from rookery.services.graph.contract import Choices, Graph
 from rookery.services.tweets.contract import (
     ImportedEntry,
     ImportedRevision,
@@ -47,11 +54,16 @@ Name = tuple[str, str]
 """What a tweet is called everywhere: source, external id."""
 
 
+_ALL = 10_000
+"""More than anybody may have of what is chosen."""
+
+
 class Services(msgspec.Struct, frozen=True):
     """What an archive is imported into."""
 
     users: Users
     graph: Graph
+    choices: Choices
     ingestion: TweetIngestion
     reads: TweetReads
     drafts: Drafts
@@ -228,6 +240,7 @@ class ArchiveImport:
             retweets=line.counts.imported_retweets,
             favorites=line.counts.imported_favorites,
             visibility=line.visibility,
+            reply_rule=line.reply_rule,
             reply_to=reply_to,
             quote_of=quote_of,
             quote_of_external_id=quote_name,
@@ -324,6 +337,67 @@ class ArchiveImport:
             tally.not_here += len(batch) - len(people)
             yield tally, list(dict.fromkeys(people))
 
+    # --- choices
+
+    async def choices(self) -> None:
+        """Follow hashtags, mute conversations, filter words and pin the tweet that was pinned, as far as that is not so."""
+        await self._hashtags()
+        await self._conversations()
+        await self._filters()
+        if (told := self._archive.account.pinned) is not None:
+            tally = self.report.choices.setdefault("pinned", Tally(read=1))
+            found = (await self._tweets_of([told])).get(_name(told))
+            if found is None:
+                tally.not_here += 1
+            elif not await self._s.reads.pinned([self.user_id]):
+                tally.added += await self._chosen(tally, self._s.ingestion.pin(self.user_id, found, True))
+
+    async def _hashtags(self) -> None:
+        tally = self.report.choices.setdefault("hashtags", Tally())
+        there = await self._s.choices.followed_hashtags(self.user_id, Page(_ALL))
+        followed = {one.key for one in there.items}
+        async for batch in self._batches(HASHTAGS, HashtagLine):
+            tally.read += len(batch)
+            for line in batch:
+                if line.hashtag not in followed:
+                    act = self._s.choices.follow_hashtag(self.user_id, line.hashtag)
+                    tally.added += await self._chosen(tally, act)
+
+    async def _conversations(self) -> None:
+        tally = self.report.choices.setdefault("muted conversations", Tally())
+        there = await self._s.choices.muted_conversations(self.user_id, Page(_ALL))
+        muted = {one.root_id for one in there.items}
+        async for batch in self._batches(CONVERSATIONS, ConversationLine):
+            found = await self._tweets_of(line.tweet for line in batch)
+            tally.read += len(batch)
+            for line in batch:
+                root = found.get(_name(line.tweet))
+                if root is None:
+                    tally.not_here += 1
+                elif root not in muted:
+                    tally.added += await self._chosen(tally, self._s.choices.mute_conversation(self.user_id, root))
+
+    async def _filters(self) -> None:
+        """Those that have ended do not come back."""
+        tally = self.report.choices.setdefault("filters", Tally())
+        there = {(one.phrase, one.expires_at) for one in await self._s.choices.filters(self.user_id)}
+        async for batch in self._batches(FILTERS, FilterLine):
+            tally.read += len(batch)
+            for line in batch:
+                ends = None if line.expires_at is None else from_datetime(line.expires_at)
+                if (line.phrase, ends) not in there:
+                    act = self._s.choices.add_filter(self.user_id, line.phrase, ends)
+                    tally.added += await self._chosen(tally, act)
+
+    async def _chosen(self, tally: Tally, act: Awaitable[object]) -> int:
+        try:
+            await act
+        except (Forbidden, Invalid, NotFound):
+            # There are too many, or it can't be chosen here, or not any more.
+            tally.not_here += 1
+            return 0
+        return 1
+
     # --- drafts
 
     async def drafts(self) -> None:
@@ -407,6 +481,7 @@ async def import_archives(
         ("marks", ArchiveImport.marks),
         ("people", ArchiveImport.edges),
         ("approvals", ArchiveImport.approvals),
+        ("choices", ArchiveImport.choices),
         ("drafts", ArchiveImport.drafts),
     )
     for what, phase in phases:
@@ -426,6 +501,7 @@ def _draft(line: DraftLine, source: str, found: Mapping[Name, int], *, again: bo
         None if line.reply_to is None else found.get(_name(line.reply_to)),
         None if line.quote_of is None else found.get(_name(line.quote_of)),
         line.lang,
+        line.reply_rule,
     )
     publish_at = None if line.publish_at is None else from_datetime(line.publish_at)
     lost = (line.reply_to is not None and tweet.reply_to is None) or (

@@ -53,6 +53,8 @@ class ArchiveReport(msgspec.Struct):
     """Tweets that found what they answer, quote or mention."""
     marks: dict[str, Tally] = msgspec.field(default_factory=dict[str, Tally])
     people: dict[str, Tally] = msgspec.field(default_factory=dict[str, Tally])
+    choices: dict[str, Tally] = msgspec.field(default_factory=dict[str, Tally])
+    """Hashtags that are followed, conversations that are muted, words that are filtered, the pinned tweet."""
     drafts: Tally = msgspec.field(default_factory=Tally)
     bad: int = 0
     first_bad: list[BadRecord] = []

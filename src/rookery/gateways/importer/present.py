@@ -53,7 +53,7 @@ def archive_lines(report: ArchiveReport) -> list[str]:
         lines.append(f"  {_count(report.connected, 'tweet')} connected with what came since")
     if tweets.not_here:
         lines.append(f"  {_count(tweets.not_here, 'tweet')} without what is answered or quoted, which is not here")
-    for what, tally in {**report.marks, **report.people, "drafts": report.drafts}.items():
+    for what, tally in {**report.marks, **report.people, **report.choices, "drafts": report.drafts}.items():
         if tally.read:
             gone = f", {tally.not_here:,} left out, as what they are about is not here" if tally.not_here else ""
             lines.append(f"  {what}: {tally.read:,} read, {tally.added:,} added{gone}")

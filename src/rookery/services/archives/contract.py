@@ -14,7 +14,7 @@ import msgspec
 from rookery.infra.rpc.port import rpc
 from rookery.kernel.clock import Millis
 from rookery.kernel.errors import Conflict, NotFound, TooMany
-from rookery.kernel.visibility import Visibility
+from rookery.kernel.visibility import ReplyRule, Visibility
 
 # --- the file
 
@@ -25,6 +25,9 @@ ACCOUNT: Final = "account.json"
 TWEETS: Final = "tweets.jsonl"
 DRAFTS: Final = "drafts.jsonl"
 SESSIONS: Final = "sessions.jsonl"
+HASHTAGS: Final = "hashtags.jsonl"
+CONVERSATIONS: Final = "muted_conversations.jsonl"
+FILTERS: Final = "filters.jsonl"
 
 
 class PersonRef(msgspec.Struct, frozen=True):
@@ -84,6 +87,7 @@ class AccountFile(msgspec.Struct, frozen=True, kw_only=True):
     followers: int
     following: int
     tweets: int
+    pinned: TweetRef | None = None
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +135,7 @@ class TweetLine(msgspec.Struct, frozen=True, kw_only=True):
     content: str
     lang: str | None = None
     visibility: Visibility
+    reply_rule: ReplyRule = ReplyRule.EVERYONE
     media_url: str | None = None
     reply_to: TweetRef | None = None
     quote_of: TweetRef | None = None
@@ -157,6 +162,25 @@ class EdgeLine(msgspec.Struct, frozen=True):
     person: PersonRef
 
 
+class HashtagLine(msgspec.Struct, frozen=True):
+    """A hashtag that is followed, by its key."""
+
+    hashtag: str
+
+
+class ConversationLine(msgspec.Struct, frozen=True):
+    """A conversation that is muted, by its first tweet."""
+
+    tweet: TweetRef
+
+
+class FilterLine(msgspec.Struct, frozen=True):
+    """A word or phrase that is kept away."""
+
+    phrase: str
+    expires_at: datetime | None = None
+
+
 class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
     """A draft, or a scheduled tweet."""
 
@@ -171,6 +195,7 @@ class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     publish_at: datetime | None = None
     failure: str | None = None
+    reply_rule: ReplyRule = ReplyRule.EVERYONE
 
 
 # --- the service

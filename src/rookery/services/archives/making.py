@@ -15,17 +15,23 @@ from rookery.kernel.ids import moment_of
 from rookery.kernel.pages import Page
 from rookery.services.archives.contract import (
     ACCOUNT,
+    CONVERSATIONS,
     DRAFTS,
+    FILTERS,
     FORMAT,
+    HASHTAGS,
     MANIFEST,
     SESSIONS,
     TWEETS,
     VERSION,
     AccountFile,
+    ConversationLine,
     CountsLine,
     DraftLine,
     EdgeLine,
     FileFacts,
+    FilterLine,
+    HashtagLine,
     Manifest,
     MarkLine,
     PersonRef,
@@ -36,7 +42,7 @@ from rookery.services.archives.contract import (
 )
 from rookery.services.archives.store import ArchiveStore
 from rookery.services.drafts.contract import Drafts
-from rookery.services.graph.contract import EdgeList, Graph
+from rookery.services.graph.contract import Choices, EdgeList, Graph
 from rookery.services.tweets.contract import MarkKind, TweetOrigin, TweetReads, WrittenTweet
 from rookery.services.users.contract import User, Users
 
@@ -45,8 +51,8 @@ PART_BYTES: Final = 4 << 20
 
 _STEP: Final = 200
 """Rows that are read at a time."""
-_DRAFTS: Final = 1_000
-"""More than anybody may have."""
+_ALL: Final = 10_000
+"""More than anybody may have of drafts, hashtags, muted conversations."""
 _LEVEL: Final = 6
 
 _encode = msgspec.json.Encoder().encode
@@ -72,6 +78,8 @@ retweets.jsonl     what was retweeted, favorites.jsonl what was favorited, bookm
 following.jsonl    who is followed, requested.jsonl who is asked for it
 followers.jsonl    who follows, requests.jsonl who asks for it
 blocked.jsonl      who is blocked, muted.jsonl who is muted
+hashtags.jsonl     hashtags that are followed, muted_conversations.jsonl conversations that are muted
+filters.jsonl      words that are kept away
 drafts.jsonl       what is not posted yet, scheduled tweets among it
 
 A file that ends in .jsonl has a JSON object on each line. Times are UTC. A tweet's source and external_id name it on every
@@ -88,6 +96,7 @@ class ArchiveMaker:
         *,
         users: Users,
         graph: Graph,
+        choices: Choices,
         reads: TweetReads,
         drafts: Drafts,
         store: ArchiveStore,
@@ -97,6 +106,7 @@ class ArchiveMaker:
         """`version` is the program's."""
         self._users = users
         self._graph = graph
+        self._choices = choices
         self._reads = reads
         self._drafts = drafts
         self._store = store
@@ -117,12 +127,15 @@ class ArchiveMaker:
         made = _Zip(put, now)
         readme = _README.format(handle=f"@{user.handle}", at=now.strftime("%Y-%m-%d %H:%M UTC"))
         await made.add("README.txt", _once([readme.encode()]))
-        await made.add(ACCOUNT, _once([_encode(await self._account(user))]))
+        await made.add(ACCOUNT, _once([_encode(await self._account(user, network))]))
         lists = {
             SESSIONS: self._sessions(user_id),
             TWEETS: self._tweets(user_id, network),
             **{name: self._marks(user_id, kind, network) for name, kind in MARKS.items()},
             **{name: self._edges(user_id, of) for name, of in EDGES.items()},
+            HASHTAGS: self._hashtags(user_id),
+            CONVERSATIONS: self._conversations(user_id, network),
+            FILTERS: self._filters(user_id),
             DRAFTS: self._all_drafts(user_id, network),
         }
         for name, lines in lists.items():
@@ -140,10 +153,13 @@ class ArchiveMaker:
         await made.close()
         return manifest
 
-    async def _account(self, user: User) -> AccountFile:
+    async def _account(self, user: User, network: str) -> AccountFile:
         account = await self._users.account(user.id)
         counts = (await self._graph.counts([user.id]))[user.id]
         tweets = (await self._reads.tweet_counts([user.id])).get(user.id, 0)
+        known = _Known(network)
+        pinned = (await self._reads.pinned([user.id])).get(user.id)
+        await self._learn(known, [pinned])
         return AccountFile(
             id=str(user.id),
             handle=user.handle,
@@ -162,6 +178,7 @@ class ArchiveMaker:
             followers=counts.followers,
             following=counts.following,
             tweets=tweets,
+            pinned=known.tweet(pinned),
         )
 
     async def _sessions(self, user_id: int) -> AsyncIterator[list[bytes]]:
@@ -210,8 +227,24 @@ class ArchiveMaker:
                 if edge.user_id in people
             ]
 
+    async def _hashtags(self, user_id: int) -> AsyncIterator[list[bytes]]:
+        page = await self._choices.followed_hashtags(user_id, Page(_ALL))
+        yield [_encode(HashtagLine(one.key)) for one in page.items[::-1]]
+
+    async def _conversations(self, user_id: int, network: str) -> AsyncIterator[list[bytes]]:
+        roots = [one.root_id for one in (await self._choices.muted_conversations(user_id, Page(_ALL))).items[::-1]]
+        known = _Known(network)
+        await self._learn(known, roots)
+        yield [_encode(ConversationLine(ref)) for root in roots if (ref := known.tweet(root)) is not None]
+
+    async def _filters(self, user_id: int) -> AsyncIterator[list[bytes]]:
+        yield [
+            _encode(FilterLine(one.phrase, None if one.expires_at is None else to_datetime(one.expires_at)))
+            for one in (await self._choices.filters(user_id))[::-1]
+        ]
+
     async def _all_drafts(self, user_id: int, network: str) -> AsyncIterator[list[bytes]]:
-        drafts = (await self._drafts.mine(user_id, Page(_DRAFTS))).items[::-1]
+        drafts = (await self._drafts.mine(user_id, Page(_ALL))).items[::-1]
         known = _Known(network)
         await self._learn(known, [id for one in drafts for id in (one.tweet.reply_to, one.tweet.quote_of)])
         yield [
@@ -228,6 +261,7 @@ class ArchiveMaker:
                     updated_at=to_datetime(one.updated_at),
                     publish_at=None if one.publish_at is None else to_datetime(one.publish_at),
                     failure=one.failure,
+                    reply_rule=one.tweet.reply_rule,
                 )
             )
             for one in drafts
@@ -284,6 +318,7 @@ def _tweet(one: WrittenTweet, known: _Known) -> TweetLine:
         content=record.content,
         lang=record.lang,
         visibility=record.visibility,
+        reply_rule=record.reply_rule,
         media_url=record.media_url,
         reply_to=known.tweet(record.reply_to),
         quote_of=known.tweet(record.quote_of),

@@ -223,6 +223,7 @@ class ImportedTweet(msgspec.Struct, frozen=True):
     edited_at: Millis | None = None
     revisions: "Sequence[ImportedRevision]" = ()
     """What it said before it was edited, oldest first."""
+    reply_rule: ReplyRule = ReplyRule.EVERYONE
 
 
 class ImportedRevision(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from rookery.kernel.text import Entities, entities
 from rookery.kernel.visibility import public
 from rookery.services.tweets.bulk import OldTweet
 from rookery.services.tweets.contract import NO_ENTITIES, ImportedEntry, ImportedRevision, ImportedTweet, Revision
-from rookery.services.tweets.records import said
+from rookery.services.tweets.records import rule_of, said
 from rookery.services.tweets.rules import imported_content, is_lang, media_url_flaw, type_of
 from rookery.services.users.contract import User
 
@@ -87,7 +87,7 @@ def prepare(
             "external_id": tweet.external_id,
             "imported_retweets": tweet.retweets,
             "imported_favorites": tweet.favorites,
-            "reply_rule": None,
+            "reply_rule": rule_of(tweet.reply_rule),
         }
         hashtags = tuple(dict.fromkeys([tag.key for tag in found.hashtags])) if found.hashtags else ()
         made.append(

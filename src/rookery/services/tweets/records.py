@@ -162,10 +162,10 @@ def columns_of(record: TweetRecord) -> dict[str, Value]:
         "external_id": None,
         "imported_retweets": None,
         "imported_favorites": None,
-        "reply_rule": rule_of(record),
+        "reply_rule": rule_of(record.reply_rule),
     }
 
 
-def rule_of(record: TweetRecord) -> str | None:
-    """The column of its reply rule."""
-    return None if record.reply_rule is ReplyRule.EVERYONE else record.reply_rule.value
+def rule_of(rule: ReplyRule) -> str | None:
+    """A reply rule as its column has it."""
+    return None if rule is ReplyRule.EVERYONE else rule.value

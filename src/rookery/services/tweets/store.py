@@ -322,7 +322,7 @@ class TweetStore:
                 tweet_id=tweet_id,
                 counted=int(edited.counted),
                 edited_at=edited.edited_at,
-                reply_rule=rule_of(edited),
+                reply_rule=rule_of(edited.reply_rule),
                 **said(edited),
             )
             hashtags = edited.hashtags
