@@ -1,12 +1,11 @@
 """The one place that knows which engines serve which service. So far there is one profile: embedded, all in one process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from rookery import __version__, migrations
@@ -19,23 +18,12 @@ from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
-from rookery.infra.telemetry.prometheus import (
-    Answer,
-    Metric,
-    PrometheusMetrics,
-    counter,
-    counters,
-    gauge,
-    json_answer,
-    operator_pages,
-    text_answer,
-)
+from rookery.infra.telemetry.prometheus import PrometheusMetrics, counter, gauge
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
-from rookery.kernel.ranking import Weights
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.archives.contract import Archives
 from rookery.services.archives.making import ArchiveMaker
@@ -51,7 +39,7 @@ from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.moderation import consumers as moderation_consumers
 from rookery.services.moderation.contract import Moderation
-from rookery.services.moderation.screen import HoldPolicy, Screening
+from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
 from rookery.services.timelines import affinities
@@ -59,7 +47,7 @@ from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.affinities import Affinities
 from rookery.services.timelines.consumers import Processor
 from rookery.services.timelines.contract import Timelines, TopTimelines
-from rookery.services.timelines.service import TimelinePolicy, TimelineService
+from rookery.services.timelines.service import TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.timelines.top import TopPolicy, TopService
 from rookery.services.tweets import consumers as tweets_consumers
@@ -71,9 +59,9 @@ from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import EVERYBODY, RegistrationMode, User, Users
+from rookery.services.users.contract import EVERYBODY, User, Users
 from rookery.services.users.erasing import Erasing
-from rookery.services.users.service import UsersPolicy, UsersService
+from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
 from rookery.wiring.backups import examine_copy as examine_copy
@@ -89,8 +77,12 @@ from rookery.wiring.checks import rebuild as rebuild
 from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
-from rookery.wiring.names import CHECK_TIMELINES, DATABASE, EVENTS, MARK, SERVER_LOCK
+from rookery.wiring.names import DATABASE as DATABASE
+from rookery.wiring.names import MARK as MARK
 from rookery.wiring.names import SERVER_FILE as SERVER_FILE
+from rookery.wiring.names import SERVER_LOCK as SERVER_LOCK
+from rookery.wiring.operators import operator_app as operator_app
+from rookery.wiring.policies import hold_policy, rates, timeline_policy, users_policy, weights
 from rookery.wiring.tracing import open_traces, traced_app, traced_calls
 
 if TYPE_CHECKING:
@@ -132,13 +124,13 @@ class Network:
         self.users_cache: MemoryCache[User] = MemoryCache(
             capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
         )
-        self.screening = Screening(clock=clock, policy=_hold_policy(settings))
+        self.screening = Screening(clock=clock, policy=hold_policy(settings))
         self.users = UsersService(
             store=self.users_store,
             cache=self.users_cache,
             ids=ids,
             clock=clock,
-            policy=_users_policy(settings),
+            policy=users_policy(settings),
             screen=self.screening,
         )
         self.graph = GraphService(
@@ -206,16 +198,16 @@ class Network:
             graph=self.graph,
             log=self.log,
             clock=clock,
-            policy=_timeline_policy(settings),
+            policy=timeline_policy(settings),
         )
-        self.affinities = Affinities(database, clock, _weights(settings))
+        self.affinities = Affinities(database, clock, weights(settings))
         self.top = TopService(
             timelines=self.timelines,
             affinities=self.affinities,
             tweets=self.reads,
             graph=self.graph,
             clock=clock,
-            policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, _weights(settings)),
+            policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
         )
         self.erasing = Erasing(
             store=self.users_store,
@@ -390,7 +382,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     from rookery.gateways.rest.proxies import FromProxies
 
     settings = network.settings
-    limits = RateLimits(_rates(settings))
+    limits = RateLimits(rates(settings))
     network.metrics.watch(
         lambda: (counter("rookery_requests_limited", "Requests beyond a client's limit", "whose", limits.refused),)
     )
@@ -441,101 +433,6 @@ def public_app(network: Network, ready: Readiness) -> Any:
     return FromProxies(app, list(settings.trusted_proxies)) if settings.trusted_proxies else app
 
 
-def _rates(settings: Settings) -> Any:
-    from rookery.gateways.rest.limits import Rates
-
-    if not settings.rate_limits:
-        return Rates(reads=0, writes=0, guest_reads=0, guest_writes=0)
-    return Rates(
-        window=settings.rate_window_seconds,
-        reads=settings.rate_reads,
-        writes=settings.rate_writes,
-        guest_reads=settings.rate_guest_reads,
-        guest_writes=settings.rate_guest_writes,
-        address_factor=settings.rate_address_factor,
-    )
-
-
-def operator_app(network: Network, ready: Readiness) -> Any:
-    """The ASGI application that operators talk to: metrics, health, checks of what is in memory."""
-    network.metrics.watch(lambda: _figures(network))
-
-    behind: dict[str, float] = {}
-    parked: dict[str, int] = {}
-    network.metrics.watch(
-        lambda: (
-            gauge("rookery_event_lag_seconds", "Age of the oldest event a group has yet to handle", "group", behind),
-            gauge("rookery_events_parked", "Events that a group could not handle", "group", parked),
-        )
-    )
-
-    async def metrics(_: Mapping[str, str]) -> Answer:
-        # These two ask the store; where it is away, the last figures stand beside those of what is in memory.
-        with suppress(Exception):
-            behind.update(await network.log.lag_seconds())
-            now_parked = await network.log.parked_numbers()
-            parked.clear()
-            parked.update(now_parked)
-        return text_answer(network.metrics.text())
-
-    async def live(_: Mapping[str, str]) -> Answer:
-        return json_answer(200, {"status": "ok"})
-
-    async def readiness(_: Mapping[str, str]) -> Answer:
-        states = ready()
-        return json_answer(200 if all(state == "ok" for state in states.values()) else 503, dict(states))
-
-    async def check_timelines(query: Mapping[str, str]) -> Answer:
-        try:
-            sample, seed = int(query.get("sample", "50")), int(query.get("seed", "0"))
-        except ValueError:
-            return json_answer(400, ["sample and seed are numbers"])
-        chosen = await network.timelines.sample(max(sample, 0), seed)
-        return json_answer(200, await network.timelines.differences(chosen))
-
-    async def events(_: Mapping[str, str]) -> Answer:
-        return json_answer(200, msgspec.to_builtins(await network.log.status()))
-
-    return operator_pages(
-        {
-            "/metrics": metrics,
-            "/livez": live,
-            "/readyz": readiness,
-            CHECK_TIMELINES: check_timelines,
-            EVENTS: events,
-        }
-    )
-
-
-def _figures(network: Network) -> Iterable[Metric]:
-    """Figures that the parts keep anyway, read when somebody asks."""
-    log, timelines = network.log, network.timelines
-    yield counter("rookery_events_appended", "Events appended by this process", "event", log.appended)
-    yield gauge("rookery_event_lag", "Events that a group has yet to handle", "group", log.lags())
-    yield counter("rookery_event_failures", "Failed tries of a group's handler", "group", log.failures())
-    yield counter(
-        "rookery_deliveries", "Entries put into cached timelines", "by", {"processor": network.processor.deliveries}
-    )
-    yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
-    yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
-    yield counter("rookery_tweets_held", "Tweets held for a moderator", "rule", network.screening.held)
-    yield counter(
-        "rookery_top_reads", "First pages of Top by whether their ranking was there", "ranking", network.top.reads
-    )
-    rankings = {"memory": len(network.top.kept)}
-    yield gauge("rookery_top_rankings", "Rankings that are kept", "in", rankings)
-    yield counter("rookery_top_ahead", "Rankings made before they were asked for", "by", {"worker": network.top.ahead})
-    yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
-    watchdog = network.watchdog
-    yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
-    yield gauge("rookery_worker_silence_seconds", "Time at work without a sign of life", "worker", watchdog.silences())
-    yield counter("rookery_loop_stalls", "Times that it stood still", "of", network.loop_guard.stalls)
-    caches: dict[str, MemoryCache[Any]] = {"users": network.users_cache, "tweets": network.hot_tweets}
-    yield counter("rookery_cache_hits", "Cache hits", "cache", {name: one.hits for name, one in caches.items()})
-    yield counter("rookery_cache_misses", "Cache misses", "cache", {name: one.misses for name, one in caches.items()})
-    yield gauge("rookery_cache_entries", "Entries cached", "cache", {name: len(one) for name, one in caches.items()})
-
-
 @asynccontextmanager
 async def server_lock(settings: Settings) -> AsyncGenerator[None]:
     """Be the folder's one server. Raises FolderInUse."""
@@ -550,45 +447,3 @@ async def server_lock(settings: Settings) -> AsyncGenerator[None]:
         yield
     finally:
         lease.release()
-
-
-def _users_policy(settings: Settings) -> UsersPolicy:
-    return UsersPolicy(
-        grace=int(settings.grace_days * DAY),
-        session_lifetime=int(settings.session_days * DAY),
-        registration=RegistrationMode(settings.registration),
-        attempts_per_account=settings.login_attempts_account,
-        attempts_per_address=settings.login_attempts_address,
-    )
-
-
-def _hold_policy(settings: Settings) -> HoldPolicy:
-    return HoldPolicy(
-        on=settings.hold_suspects,
-        posts=settings.hold_posts,
-        posts_window=int(settings.hold_posts_minutes * MINUTE),
-        duplicates=settings.hold_duplicates,
-        duplicates_window=int(settings.hold_duplicates_minutes * MINUTE),
-        new_account=int(settings.hold_new_hours * HOUR),
-        new_links=settings.hold_new_links,
-    )
-
-
-def _timeline_policy(settings: Settings) -> TimelinePolicy:
-    return TimelinePolicy(
-        entries=settings.timeline_entries,
-        active=int(settings.active_days * DAY),
-        famous_refresh=int(settings.famous_refresh_seconds * SECOND),
-        push_to_famous=settings.famous_followers != 0,
-        busy_hashtag=settings.busy_hashtag_uses,
-    )
-
-
-def _weights(settings: Settings) -> Weights:
-    return Weights(
-        acts=settings.top_acts,
-        kinds=settings.top_kinds,
-        engagement=settings.top_engagement,
-        affinity_half_life=int(settings.top_affinity_days * DAY),
-        decay_half_life=int(settings.top_decay_hours * HOUR),
-    )

@@ -1,6 +1,6 @@
-"""What authors decide about others' answers and quotes. Each runs inside one transaction."""
+"""What authors decide about others' answers and quotes, and moderators about tweets. Each runs inside one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -8,9 +8,18 @@ from rookery.infra.events.port import Event
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.errors import Forbidden
 from rookery.services.tweets import statements as s
-from rookery.services.tweets.changes import not_found, recount, standing, versions
-from rookery.services.tweets.contract import QuoteDetached, ReplyHidden, TweetRecord
+from rookery.services.tweets.changes import Share, not_found, recount, shares_of, standing, versions
+from rookery.services.tweets.contract import (
+    Moderated,
+    QuoteDetached,
+    ReplyHidden,
+    Standing,
+    StandingChange,
+    TweetRecord,
+)
+from rookery.services.tweets.editing import standing_changed
 from rookery.services.tweets.records import tweet_of
+from rookery.services.users.contract import User
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -56,6 +65,29 @@ def detach_quote(tx: Transaction, user_id: int, tweet_id: int, detached: bool) -
     changed = _record(tx, tweet_id)
     event = QuoteDetached(tweet_id, record.author_id, quoted_id, user_id, detached, changed.version, versions(touched))
     return Decision(event, [changed, *touched])
+
+
+def stand(tx: Transaction, tweet_id: int, change: StandingChange, author: User) -> Decision | None:
+    """Change whom moderators let see a tweet, and its label. What is withheld does not count. Raises NotFound."""
+    record = _record(tx, tweet_id)
+    new = standing_changed(record, change, author)
+    if new is record:
+        return None
+    stands = Standing.HELD if new.held else Standing.WITHHELD if new.withheld else None
+    tx.run(
+        s.STAND,
+        tweet_id=tweet_id,
+        standing=None if stands is None else stands.value,
+        label=new.label,
+        counted=int(new.counted),
+    )
+    shares: Mapping[int, Share] = {}
+    if new.counted is not record.counted:
+        shares = shares_of(new, 1) if new.counted else shares_of(record, -1)
+    parents = recount(tx, shares)
+    released = record.held and not new.withheld
+    event = Moderated(tweet_id, new.author_id, new.version, new.withheld, released, new.label, versions(parents))
+    return Decision(event, (new, *parents))
 
 
 def _record(tx: Transaction, tweet_id: int) -> TweetRecord:

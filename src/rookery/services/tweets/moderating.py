@@ -8,9 +8,11 @@ from rookery.kernel.idset import EMPTY
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import Place, visible
 from rookery.services.graph.contract import Graph
+from rookery.services.tweets import controls
+from rookery.services.tweets.changes import not_found
 from rookery.services.tweets.contract import Inspected, StandingChange, TweetRecord
 from rookery.services.tweets.reads import ReadService
-from rookery.services.tweets.store import TweetStore, not_found
+from rookery.services.tweets.store import TweetStore
 from rookery.services.users.contract import Users
 
 
@@ -39,7 +41,11 @@ class StandingService:
         found = await self.inspect([tweet_id])
         if not found:
             raise not_found()
-        return replace(found[0], record=await self._store.stand(tweet_id, change, found[0].author))
+        await self._store.decide(lambda tx: controls.stand(tx, tweet_id, change, found[0].author))
+        changed = await self.inspect([tweet_id])
+        if not changed:
+            raise not_found()
+        return changed[0]
 
     async def held(self, page: Page) -> Slice[Inspected]:
         ids = slice_of(await self._store.held(replace(page, limit=page.limit + 1)), page, lambda id: id)

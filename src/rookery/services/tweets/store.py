@@ -22,11 +22,9 @@ from rookery.services.tweets.contract import (
     ImportedEntry,
     MarkedTweet,
     MarkKind,
-    Moderated,
     Posted,
     Retweeted,
     Revision,
-    StandingChange,
     Touched,
     TweetOrigin,
     TweetRecord,
@@ -36,10 +34,9 @@ from rookery.services.tweets.contract import (
     WrittenTweet,
 )
 from rookery.services.tweets.controls import Decision
-from rookery.services.tweets.editing import MAX_EDITS, Edit, revision, standing_changed
+from rookery.services.tweets.editing import MAX_EDITS, Edit, revision
 from rookery.services.tweets.records import RetweetRecord, Stored, columns_of, revision_of, rule_of, said, tweet_of
 from rookery.services.tweets.tables import METADATA as METADATA
-from rookery.services.users.contract import User
 
 KEY_LIFE: Millis = DAY
 """How long an idempotency key is remembered."""
@@ -390,32 +387,6 @@ class TweetStore:
             tx.run(s.PIN if pinned else s.UNPIN, user_id=user_id, tweet_id=tweet_id)
 
         await self._database.write(work, brief=True)
-
-    async def stand(self, tweet_id: int, change: StandingChange, author: User) -> TweetRecord:
-        """Change whom moderators let see a tweet, and its label. What is withheld does not count. Raises NotFound."""
-
-        def work(tx: Transaction) -> TweetRecord:
-            rows = tx.all(s.TWEETS_BY_ID, ids=[tweet_id])
-            record = tweet_of(rows[0]) if rows else None
-            if record is None or record.deleted:
-                raise not_found()
-            new = standing_changed(record, change, author)
-            if new is record:
-                return record
-            standing = "held" if new.held else "withheld" if new.withheld else None
-            tx.run(s.STAND, tweet_id=tweet_id, standing=standing, label=new.label, counted=int(new.counted))
-            shares: Mapping[int, Share] = {}
-            if new.counted is not record.counted:
-                shares = shares_of(new, 1) if new.counted else shares_of(record, -1)
-            parents = recount(tx, shares)
-            released = record.held and not new.withheld
-            event = Moderated(
-                tweet_id, new.author_id, new.version, new.withheld, released, new.label, versions(parents)
-            )
-            self._commit(tx, event, (new, *parents))
-            return new
-
-        return await self._database.write(work, brief=True)
 
     async def held(self, page: Page) -> list[int]:
         """Up to `page.limit` tweets that wait for a moderator, in the order of the search."""
