@@ -78,6 +78,7 @@ from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
 from rookery.wiring.names import DATABASE as DATABASE
+from rookery.wiring.names import EVENTS as EVENTS
 from rookery.wiring.names import MARK as MARK
 from rookery.wiring.names import SERVER_FILE as SERVER_FILE
 from rookery.wiring.names import SERVER_LOCK as SERVER_LOCK
