@@ -16,6 +16,8 @@ from tests.cli.conftest import Rookery
 from tests.support import Server
 
 UNREADABLE = '{"tweet_id":"no number \\u001b[2J","author_id":1}'
+GROUPS = {"timelines", "timelines.affinities", "tweets.cache"}
+"""Those who read events of tweets."""
 OFFSETS = (3, 4)
 """Where two events stand that nobody can read: ann's two come before them."""
 
@@ -26,9 +28,12 @@ def until(true) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def broken(rookery: Rookery) -> Iterator[Rookery]:
-    """A folder, with a running server, whose log holds two events that can't be read."""
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rookery]:
+    """A folder, with a running server, whose log holds two events that can't be read. One for all: parking takes its retries' time.
+    The group `timelines` is there to be emptied; no other test counts on it.
+    """
+    rookery = Rookery(tmp_path_factory.mktemp("broken") / "data")
     rookery.ok("user", "create", "ann", "--email", "ann@example.org", "--password", "long secret")
     with Server(rookery.data):
         load_checksums()
@@ -39,7 +44,7 @@ def broken(rookery: Rookery) -> Iterator[Rookery]:
                 (int(time.time() * 1000), "tweets", "tweets.posted", "7", UNREADABLE),
             )
         database.close()
-        until(lambda: len(rookery.ok("events", "parked", "--json").json) == 4)
+        until(lambda: len(rookery.ok("events", "parked", "--json").json) == len(OFFSETS) * len(GROUPS))
         yield rookery
 
 
@@ -75,7 +80,7 @@ def test_the_status_beside_a_server_is_the_server_s_own(broken):
 def test_one_event_is_shown_with_those_who_could_not_handle_it(broken):
     shown = broken.ok("events", "show", OFFSETS[0], "--json").json
     assert (shown["offset"], shown["name"], shown["key"]) == (OFFSETS[0], "tweets.posted", "7")
-    assert {one["group"] for one in shown["parked"]} == {"timelines", "tweets.cache"}
+    assert {one["group"] for one in shown["parked"]} >= GROUPS - {"timelines"}
     assert "users.registered" in broken.ok("events", "show", 1).out
     missing = broken("events", "show", 99)
     assert (missing.code, "there is no event 99" in missing.err) == (1, True)
@@ -93,7 +98,7 @@ def test_skipping_gives_up_one_event_or_all_of_a_group_and_leaves_a_trace(broken
     rest = broken.ok("events", "skip", "--group", "timelines", "--all", "--json").json["skipped"]
     assert [gone["offset"] for gone in rest] == [OFFSETS[1]]
     left = broken.ok("events", "parked", "--json").json
-    assert {gone["group"] for gone in left} == {"tweets.cache"}
+    assert {gone["group"] for gone in left} == GROUPS - {"timelines"}
     noted = broken.ok("events", "show", OFFSETS[1] + 1, "--json").json
     assert noted["name"] == "events.skipped"
     assert (noted["payload"]["group"], noted["payload"]["offset"]) == ("timelines", OFFSETS[0])
