@@ -189,6 +189,8 @@ def erase_user(
         await network.users.erase(user.id, None)
         try:
             async with server_lock(used):
+                # Events that name the person can go once every consumer has handled them.
+                await network.start()
                 await network.erasing.finish(user.id)
         except FolderInUse:
             # The server does it; it heard of it by the event.

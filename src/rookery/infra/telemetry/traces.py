@@ -118,12 +118,14 @@ class Traces:
 
             inner.subscribe(group, topics, traced)
 
-        def subscribe_in_transaction(group: str, topics: Sequence[str], handler: Callable[[Any, Any], None]) -> None:
+        def subscribe_in_transaction(
+            group: str, topics: Sequence[str], handler: Callable[[Any, Any], None], **options: Any
+        ) -> None:
             def traced(tx: Any, batch: Sequence[Any]) -> None:
                 with self._batch(group, batch):
                     handler(tx, batch)
 
-            inner.subscribe_in_transaction(group, topics, traced)
+            inner.subscribe_in_transaction(group, topics, traced, **options)
 
         made.subscribe, made.subscribe_in_transaction = subscribe, subscribe_in_transaction
         return made
