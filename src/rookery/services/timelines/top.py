@@ -187,6 +187,8 @@ class TopService:
         self._policy = policy
         self._ranking: dict[int, asyncio.Task[Snapshot]] = {}
         self._tidied: Millis = 0
+        self._asked: set[int] = set()
+        """Active people who have asked for a ranking: for others none is made ahead."""
         self.kept = Rankings(policy.snapshots)
         """Rankings in memory."""
         self.reads = {"ready": 0, "ranked": 0}
@@ -201,6 +203,7 @@ class TopService:
     async def top(self, viewer_id: int, page: Page, *, explain: bool = False) -> Slice[Item]:
         viewer = await self._graph.viewer(viewer_id)
         self._timelines.came(viewer_id)
+        self._asked.add(viewer_id)
         cursor = page.before if page.after is None else page.after
         if cursor is None:
             snapshot, place = await self._present(viewer), 0
@@ -326,7 +329,7 @@ class TopService:
     # --- ahead of the readers
 
     async def prepare(self) -> int:
-        """Make the rankings of active people anew that are too old, of those who came last first; how many.
+        """Make the rankings of active people who use Top anew that are too old, of those who came last first; how many.
 
         Those who have not come since their last ranking, or for a while, need none until they come again.
         """
@@ -335,7 +338,8 @@ class TopService:
         if not 0 <= now - self._tidied < MINUTE:
             self._tidied = now
             self.kept.expire(now, visits)
-        recent = [user_id for user_id, at in visits.items() if now - at < 2 * refresh]
+            self._asked.intersection_update(visits)
+        recent = [user_id for user_id in self._asked if now - visits.get(user_id, 0) < 2 * refresh]
         recent.sort(key=visits.__getitem__, reverse=True)
         made = 0
         for user_id in recent[: int(_AHEAD * self._policy.snapshots)]:
