@@ -16,6 +16,7 @@ from rookery.kernel.words import NO_WORDS, Words
         ("cat", "#cat, @cat", True),
         ("Straße", "die STRASSE", True),
         ("ﬁne", "FINE!", True),
+        ("cat", "a c\u200ba\u00adt sat", True),
         ("two  words", "two\nwords", True),
         ("two words", "twowords", False),
         ("#tag", "a #Tag", True),

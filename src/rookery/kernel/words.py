@@ -5,17 +5,26 @@ from collections.abc import Iterable
 from typing import Final
 from unicodedata import normalize
 
+import regex
+
 _SPACES: Final = re.compile(r"\s+")
 
-_UNSPACED: Final = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Letters of scripts that put no spaces between words (Thai, Lao, Burmese, Khmer, kana, Han): no edge of a word can be told there."""
+UNSPACED: Final = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
+"""Letters of scripts that put no spaces between words: no edge of a word can be told there."""
+
+_UNSEEN: Final = dict.fromkeys([0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF])
+"""Characters that take no room, with which words could be hidden from whoever looks for them."""
 
 
 def folded(text: str) -> str:
-    """The form in which texts are compared: NFKC and case folding, single spaces."""
-    return _SPACES.sub(" ", normalize("NFKC", normalize("NFKC", text).casefold())).strip()
+    """The form in which words are compared: NFKC and case folding, without what can't be seen."""
+    if text.isascii():
+        return text.lower()
+    return normalize("NFKC", normalize("NFKC", text.translate(_UNSEEN)).casefold())
+
+
+def _spaced(text: str) -> str:
+    return _SPACES.sub(" ", folded(text)).strip()
 
 
 class Words:
@@ -25,14 +34,14 @@ class Words:
 
     def __init__(self, phrases: Iterable[str]) -> None:
         """Empty phrases are left out."""
-        self.phrases = frozenset(phrase for phrase in map(folded, phrases) if phrase)
+        self.phrases = frozenset(phrase for phrase in map(_spaced, phrases) if phrase)
         """As they are compared."""
         longest_first = sorted(self.phrases, key=lambda phrase: (-len(phrase), phrase))
         self._found = re.compile("|".join(map(_pattern, longest_first))).search if longest_first else None
 
     def found_in(self, text: str) -> bool:
         """Whether any of the phrases stands in `text`; takes time in proportion to the text."""
-        return self._found is not None and self._found(folded(text)) is not None
+        return self._found is not None and self._found(_spaced(text)) is not None
 
     def __bool__(self) -> bool:
         return bool(self.phrases)
@@ -54,7 +63,7 @@ def _pattern(phrase: str) -> str:
 
 
 def _edged(char: str) -> bool:
-    return re.match(r"\w", char) is not None and not _UNSPACED.match(char)
+    return re.match(r"\w", char) is not None and not UNSPACED.match(char)
 
 
 NO_WORDS: Final = Words(())

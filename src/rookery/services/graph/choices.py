@@ -205,7 +205,7 @@ def _key(hashtag: str) -> str:
 
 def _phrase(text: str) -> str:
     phrase = text.strip()
-    if not folded(phrase):
+    if not folded(phrase).strip():
         raise Invalid("{field} needs a word to look for", field="phrase", code="empty")
     if len(phrase) > MAX_PHRASE:
         raise Invalid("{field} has more than {max} characters", field="phrase", max=MAX_PHRASE, code="too_long")

@@ -12,6 +12,7 @@ from unicodedata import normalize
 import regex
 
 from rookery.kernel.errors import Invalid
+from rookery.kernel.words import UNSPACED, folded
 from rookery.services.moderation.contract import ListAction, ListName
 
 LONGEST: Final = 253
@@ -19,17 +20,8 @@ LONGEST: Final = 253
 
 _WORDS: Final = regex.compile(r"\w+")
 _ASCII_WORDS: Final = re.compile(r"\w+", re.ASCII)
-_UNSPACED: Final = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
-_UNSEEN: Final = dict.fromkeys([0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF])
 _DOMAIN: Final = regex.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SCHEME: Final = regex.compile(r"^[a-z][a-z0-9+.-]*://")
-
-
-def folded(text: str) -> str:
-    """`text` in the form in which words are compared."""
-    if text.isascii():
-        return text.lower()
-    return normalize("NFKC", normalize("NFKC", text.translate(_UNSEEN)).casefold())
 
 
 def host_of(url: str) -> str:
@@ -73,7 +65,7 @@ class Words:
         self._begin: dict[str, list[tuple[str, ListAction]]] = {}
         """What stands without spaces, by its first character."""
         for entry, action in entries.items():
-            if _UNSPACED.search(entry):
+            if UNSPACED.search(entry):
                 joined = entry.replace(" ", "")
                 self._begin.setdefault(joined[0], []).append((joined, action))
             else:

@@ -12,8 +12,9 @@ import msgspec
 from rookery.kernel.clock import HOUR, MINUTE, Clock, Millis
 from rookery.kernel.errors import FieldError, Invalid
 from rookery.kernel.text import Entities, entities
+from rookery.kernel.words import folded
 from rookery.services.moderation.contract import ListAction, ListName
-from rookery.services.moderation.lists import Domains, Words, folded, host_of
+from rookery.services.moderation.lists import Domains, Words, host_of
 from rookery.services.users.contract import Role, User
 
 _NONE: Final[Mapping[str, ListAction]] = {}
