@@ -13,7 +13,8 @@ from rookery.kernel.ids import IdGenerator
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State
 from rookery.services.users.contract import Identity, Role, Session, User
-from rookery.services.users.store import NewAccount, NewSession, UsersStore
+from rookery.services.users.records import NewAccount, NewSession
+from rookery.services.users.store import UsersStore
 from rookery.services.users.tables import ACCOUNTS, ACTIVITY, PRIVATE, SESSIONS
 
 T0 = 1_767_225_600_000

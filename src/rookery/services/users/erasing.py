@@ -16,7 +16,8 @@ from rookery.infra.sql.port import Scrubbed
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.erasing import Eraser
-from rookery.services.users.store import Erasure, UsersStore
+from rookery.services.users.records import Erasure
+from rookery.services.users.store import UsersStore
 
 _SETTLED: Millis = 20 * SECOND
 """Time after which no request goes on that began before the account was erased."""

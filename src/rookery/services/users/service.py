@@ -32,15 +32,9 @@ from rookery.services.users.contract import (
 )
 from rookery.services.users.limits import Attempts
 from rookery.services.users.passwords import Passwords
+from rookery.services.users.records import Credentials, NewAccount, NewSession
 from rookery.services.users.rules import UsersPolicy
-from rookery.services.users.store import (
-    Credentials,
-    NewAccount,
-    NewSession,
-    UsersStore,
-    not_pending,
-    unknown_invitation,
-)
+from rookery.services.users.store import UsersStore, not_pending, unknown_invitation
 from rookery.services.users.tokens import KnownTokens, new_token, token_hash
 
 __all__ = ["UsersPolicy", "UsersService"]

@@ -34,6 +34,16 @@ from rookery.services.users.contract import (
     StateChanged,
     User,
 )
+from rookery.services.users.records import (
+    Credentials,
+    Erasure,
+    NewAccount,
+    NewSession,
+    account_of,
+    columns_of,
+    credentials_of,
+    user_of,
+)
 
 METADATA = t.METADATA
 
@@ -44,52 +54,6 @@ _SAMPLED_FROM = 50_000
 _ERASED_AT_ONCE = 100
 _CHUNK = 1_000
 """Imported people an event names."""
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What a log-in is judged by. Its repr tells nothing private, for logs."""
-
-    user: User
-    state_since: Millis
-    email_key: str | None
-    password_hash: str | None
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.user!r})"
-
-
-class NewAccount(msgspec.Struct, frozen=True):
-    """A row to be: an account whose owner has a password."""
-
-    user: User
-    email: str
-    password_hash: str
-    date_of_birth: str | None
-    country: str | None
-
-    def __repr__(self) -> str:
-        return f"NewAccount({self.user!r})"
-
-
-class NewSession(msgspec.Struct, frozen=True):
-    """A session with the hash of its token."""
-
-    session: Session
-    token_hash: bytes
-
-
-class Erasure(msgspec.Struct, frozen=True):
-    """The order to erase an account. Its repr tells nothing private, for logs."""
-
-    user_id: int
-    at: Millis
-    words: Sequence[str]
-    """The handle and the email address, in the form by which they were found."""
-    begun: bool
-    """Whether anything may have been removed already, by a process that is no more."""
-
-    def __repr__(self) -> str:
-        return f"Erasure({self.user_id})"
 
 
 class Watcher(Protocol):
@@ -116,33 +80,33 @@ class UsersStore:
 
     async def users(self, ids: Sequence[int]) -> dict[int, User]:
         """These accounts; unknown ids are left out."""
-        return {row[0]: _user(row) for row in await self._bulk(t.USERS, "ids", ids)}
+        return {row[0]: user_of(row) for row in await self._bulk(t.USERS, "ids", ids)}
 
     async def by_handles(self, keys: Sequence[str]) -> dict[str, User]:
         """Accounts by handle key."""
-        return {row[1].lower(): _user(row) for row in await self._bulk(t.USERS_BY_HANDLE, "keys", keys)}
+        return {row[1].lower(): user_of(row) for row in await self._bulk(t.USERS_BY_HANDLE, "keys", keys)}
 
     async def by_email(self, key: str) -> User | None:
         """The account with this email key."""
         row = await self._database.one(t.USER_BY_EMAIL, key=key)
-        return None if row is None else _user(row)
+        return None if row is None else user_of(row)
 
     async def account(self, user_id: int) -> Account | None:
         """The account with its private part."""
         row = await self._database.one(t.ACCOUNT, id=user_id)
-        return None if row is None else _account(row)
+        return None if row is None else account_of(row)
 
     async def credentials(self, user_id: int) -> Credentials | None:
         """What a log-in to this account is judged by."""
-        return _credentials(await self._database.one(t.CREDENTIALS, id=user_id))
+        return credentials_of(await self._database.one(t.CREDENTIALS, id=user_id))
 
     async def credentials_by_handle(self, key: str) -> Credentials | None:
         """As `credentials`, by handle key."""
-        return _credentials(await self._database.one(t.CREDENTIALS_BY_HANDLE, key=key))
+        return credentials_of(await self._database.one(t.CREDENTIALS_BY_HANDLE, key=key))
 
     async def credentials_by_email(self, key: str) -> Credentials | None:
         """As `credentials`, by email key."""
-        return _credentials(await self._database.one(t.CREDENTIALS_BY_EMAIL, key=key))
+        return credentials_of(await self._database.one(t.CREDENTIALS_BY_EMAIL, key=key))
 
     async def taken(self, handle_key: str | None, email_key: str | None) -> None:
         """Raise Conflict for what is taken already, before work is spent on it; the transaction asks again."""
@@ -191,7 +155,7 @@ class UsersStore:
         """Every account, by ascending id, `batch` at a time; each batch is a view of its own."""
         after = 0
         while rows := await self._database.scan(_page(t.USERS_AFTER, after, batch)):
-            yield [_user(row) for row in rows]
+            yield [user_of(row) for row in rows]
             after = rows[-1][0]
 
     async def sample(self, count: int, seed: int) -> list[int]:
@@ -222,7 +186,9 @@ class UsersStore:
             if invitation is not None and not tx.run(t.USE_INVITATION, hash=invitation, now=user.created_at):
                 raise unknown_invitation()
             _check_free(tx, user.id, user.handle.lower(), email_key)
-            tx.run(t.ADD_ACCOUNT, **_columns(user), id=user.id, created_at=user.created_at, state_since=user.created_at)
+            tx.run(
+                t.ADD_ACCOUNT, **columns_of(user), id=user.id, created_at=user.created_at, state_since=user.created_at
+            )
             tx.run(
                 t.ADD_PRIVATE,
                 user_id=user.id,
@@ -259,7 +225,7 @@ class UsersStore:
             row = tx.one(t.ACCOUNT, id=user_id)
             if row is None:
                 raise NotFound("there is no such account")
-            old = _account(row)
+            old = account_of(row)
             if old.user.state is State.ERASED:
                 raise NotFound("there is no such account")
             public = {name: value for name, value in fields.items() if name in User.__struct_fields__}
@@ -288,7 +254,7 @@ class UsersStore:
             row = tx.one(t.ACCOUNT, id=user_id)
             if row is None:
                 raise NotFound("there is no such account")
-            old = _account(row)
+            old = account_of(row)
             if old.email is None:
                 raise Conflict("this account has no email address", code="no_email")
             if old.email_pending is None and old.email_verified_at is not None:
@@ -309,7 +275,7 @@ class UsersStore:
         else:
             cursor = MAX_ID if page.before is None else page.before
             rows = await self._database.all(t.PENDING_DOWN, cursor=cursor, limit=page.limit)
-        return [_user(row) for row in rows]
+        return [user_of(row) for row in rows]
 
     async def drop_pending(self, user_id: int) -> User:
         """Remove an account that waits for approval, with its sessions; what it was. Raises NotFound, Conflict."""
@@ -366,7 +332,7 @@ class UsersStore:
         """Empty the account, once. Raises NotFound, Forbidden where its password has another hash by now; None is not asked."""
 
         def work(tx: Transaction) -> None:
-            known = _credentials(tx.one(t.CREDENTIALS, id=user_id))
+            known = credentials_of(tx.one(t.CREDENTIALS, id=user_id))
             if known is None:
                 raise NotFound("there is no such account")
             if known.user.state is State.ERASED:
@@ -427,7 +393,12 @@ class UsersStore:
                     if key not in found:
                         id = found[key] = next_id()
                         rows.append(
-                            {**_columns(user), "id": id, "created_at": user.created_at, "state_since": user.created_at}
+                            {
+                                **columns_of(user),
+                                "id": id,
+                                "created_at": user.created_at,
+                                "state_since": user.created_at,
+                            }
                         )
                 if rows:
                     tx.many(t.ADD_ACCOUNT, rows)
@@ -448,7 +419,7 @@ class UsersStore:
         user_id, now = known.user.id, new.session.created_at
 
         def work(tx: Transaction) -> Account:
-            current = _credentials(tx.one(t.CREDENTIALS, id=user_id))
+            current = credentials_of(tx.one(t.CREDENTIALS, id=user_id))
             if current is None or current.password_hash != known.password_hash:
                 raise Unauthorized("wrong name or password", code="bad_credentials")
             user = current.user
@@ -459,7 +430,7 @@ class UsersStore:
                 tx.run(t.SET_PASSWORD, id=user_id, old=current.password_hash, new=rehashed)
             # The role may have changed since the caller read it.
             self._open(tx, replace(new, session=replace(new.session, scopes=rules.login_scopes(user.role))), kept)
-            return _account(tx.one(t.ACCOUNT, id=user_id))
+            return account_of(tx.one(t.ACCOUNT, id=user_id))
 
         return await self._database.write(work)
 
@@ -470,7 +441,7 @@ class UsersStore:
         def work(tx: Transaction) -> Account:
             rules.require_shown(_require(tx, user_id).state)
             self._open(tx, new, kept)
-            return _account(tx.one(t.ACCOUNT, id=user_id))
+            return account_of(tx.one(t.ACCOUNT, id=user_id))
 
         return await self._database.write(work)
 
@@ -509,7 +480,7 @@ class UsersStore:
     def _put(self, tx: Transaction, user: User) -> User:
         """Write `user` as its next version."""
         user = replace(user, version=user.version + 1)
-        tx.run(t.CHANGE_ACCOUNT, **_columns(user), user_id=user.id)
+        tx.run(t.CHANGE_ACCOUNT, **columns_of(user), user_id=user.id)
         self._tell(tx, user)
         return user
 
@@ -574,7 +545,7 @@ def _require(tx: Reader, user_id: int) -> User:
     row = tx.one(t.USER, id=user_id)
     if row is None:
         raise NotFound("there is no such account")
-    return _user(row)
+    return user_of(row)
 
 
 def _check_free(tx: Reader, user_id: int, handle_key: str, email_key: str | None) -> None:
@@ -610,35 +581,3 @@ def _add_session(tx: Transaction, new: NewSession) -> None:
 
 def _page(statement: Statement, after: int, limit: int) -> Callable[[Reader], list[Row]]:
     return lambda reader: reader.all(statement, after=after, limit=limit)
-
-
-def _columns(user: User) -> dict[str, Any]:
-    """What of a row an account's changes write."""
-    return {
-        "handle": user.handle,
-        "handle_key": user.handle.lower(),
-        "name": user.name,
-        "bio": user.bio,
-        "location": user.location,
-        "avatar_url": user.avatar_url,
-        "protected": int(user.protected),
-        "state": user.state.value,
-        "role": user.role.value,
-        "version": user.version,
-    }
-
-
-def _user(row: Row) -> User:
-    id, handle, name, bio, location, avatar_url, protected, state, role, created_at, version = row[:11]
-    return User(
-        id, handle, name, bio, location, avatar_url, bool(protected), State(state), Role(role), created_at, version
-    )
-
-
-def _account(row: Row | None) -> Account:
-    assert row is not None
-    return Account(_user(row), *row[11:17])
-
-
-def _credentials(row: Row | None) -> Credentials | None:
-    return None if row is None else Credentials(_user(row), *row[11:14])
