@@ -151,6 +151,16 @@ class Histories(RuleBasedStateMachine):
         act = self.network.choices.unfollow_hashtag if undo == 0 else self.network.choices.follow_hashtag
         self.do(act(self.people[a], tag))
 
+    @rule(a=person, b=person, tag=st.sampled_from(TAGS), n=st.integers(1, 6))
+    def a_hashtag_becomes_busy(self, a: int, b: int, tag: str, n: int) -> None:
+        """While `a`, who does not follow `b`, follows a hashtag and reads, `b` uses it again and again."""
+        self.do(self.network.graph.unfollow(self.people[a], self.people[b]))
+        self.do(self.network.choices.follow_hashtag(self.people[a], tag))
+        self.read(a)
+        for _ in range(n):
+            self.posted(self.people[b], NewTweet(f"#{tag}"))
+        self.read(a)
+
     @rule(a=person, at=pick, undo=st.booleans())
     def mute_conversation(self, a: int, at: int, undo: bool) -> None:
         if self.tweets:
