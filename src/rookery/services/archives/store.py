@@ -14,7 +14,7 @@ from rookery.services.archives.tables import METADATA as METADATA
 _a, _n, _p = ARCHIVES.c, NETWORK.c, PEOPLE.c
 _archive = select(_a.id, _a.user_id, _a.state, _a.requested_at, _a.made_at, _a.expires_at, _a.size, _a.parts, _a.tries)
 _OF = Statement(_archive.where(_a.user_id == bindparam("user_id")))
-_TODO = Statement(
+_NEXT = Statement(
     _archive.where(or_(_a.state == ArchiveState.MAKING.value, _a.state == ArchiveState.WAITING.value))
     .order_by(_a.id)
     .limit(1)
@@ -109,7 +109,7 @@ class ArchiveStore:
 
     async def todo(self) -> tuple[Archive, int] | None:
         """The archive that is to be made next, and how often that was tried; what was begun comes first."""
-        row = await self._database.one(_TODO)
+        row = await self._database.one(_NEXT)
         return None if row is None else (_archive_of(row), row[8])
 
     async def turn(self, archive: Archive, state: ArchiveState, tries: int) -> bool:
