@@ -1,6 +1,6 @@
 """Databases as older versions of Rookery left them, with rows in them."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import copy
@@ -16,6 +16,9 @@ VERSIONS = Path(rookery.__file__).parent / "migrations" / "versions"
 
 _RUNNING = ("events_groups", "sql_version", "sqlite_sequence")
 """Tables that a start changes by itself."""
+
+_LEARNING = {"timelines_affinities": ("user_id", "author_id")}
+"""Tables whose rows a start keeps but changes, as their consumer catches up with the log; and what of a row stays."""
 
 
 def revisions() -> list[str]:
@@ -66,7 +69,7 @@ def make_old(path: Path, revision: str, full: Path, work: Path) -> None:
 def rows(path: Path, of: dict[str, set[Any]] | None = None) -> dict[str, set[Any]]:
     """The rows of all tables, or of the tables and columns that `of` has; keys are `table(columns)`."""
     with closing(connect(path, busy_timeout=10, read_only=True)) as raw:
-        wanted = of or [f"{table} ({', '.join(_quoted(raw, table))})" for table in _tables(raw)]
+        wanted = of or [f"{table} ({', '.join(_quoted(raw, table, _LEARNING.get(table)))})" for table in _tables(raw)]
         return {
             what: set(raw.execute(f"SELECT {what.split('(')[1][:-1]} FROM {what.split()[0]}").fetchall())
             for what in wanted
@@ -89,5 +92,5 @@ def _columns(raw: apsw.Connection, schema: str, table: str) -> list[str]:
     return [str(row[1]) for row in raw.execute(f"PRAGMA {schema}.table_info({table})").fetchall()]
 
 
-def _quoted(raw: apsw.Connection, table: str) -> list[str]:
-    return [f'"{name}"' for name in _columns(raw, "main", table)]
+def _quoted(raw: apsw.Connection, table: str, only: Sequence[str] | None = None) -> list[str]:
+    return [f'"{name}"' for name in only or _columns(raw, "main", table)]
