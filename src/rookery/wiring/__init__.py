@@ -42,6 +42,8 @@ from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
+from rookery.services.ops.contract import Ops
+from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.affinities import Affinities
@@ -77,6 +79,7 @@ from rookery.wiring.checks import rebuild as rebuild
 from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
+from rookery.wiring.figures import NetworkFigures
 from rookery.wiring.names import DATABASE as DATABASE
 from rookery.wiring.names import EVENTS as EVENTS
 from rookery.wiring.names import MARK as MARK
@@ -228,6 +231,10 @@ class Network:
         self.users.watch(self.erasing.account_changed)
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
+        self.figures = NetworkFigures(self)
+        self.ops = OpsService(
+            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+        )
         # Removing many old events at once takes long, and is no stall.
         self.upkeep = Worker("upkeep", self._tend_always, slack=10)
         self.watchdog = Watchdog(settings.worker_stall_seconds)
@@ -249,9 +256,9 @@ class Network:
 
     def tend_always(self) -> None:
         """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
-        rankings, upkeep, the guard of the loop.
+        rankings, samples of figures, upkeep, the guard of the loop.
         """
-        parts = self.interests, self.drafts, self.archives, self.erasing, self.top
+        parts = self.interests, self.drafts, self.archives, self.erasing, self.top, self.ops
         workers = *(part.worker for part in parts), self.upkeep
         for worker in workers:
             worker.start()
@@ -261,6 +268,7 @@ class Network:
     async def stop(self) -> None:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
+        await self.ops.worker.stop()
         await self.upkeep.stop()
         await self.erasing.worker.stop()
         await self.top.worker.stop()
@@ -401,7 +409,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
             gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
         )
     )
+    network.figures.at_work = lambda: admission.at_work
     fragments = Fragments()
+    network.figures.caches["fragments"] = fragments
     # After either: what is cut from the one's memory and the other's is right only once both are fresh.
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
@@ -416,6 +426,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         moderation=traced_calls(network, network.moderation, Moderation),
         top=traced_calls(network, network.top, TopTimelines),
         archives=traced_calls(network, network.archives, Archives),
+        ops=traced_calls(network, network.ops, Ops),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -52,7 +52,8 @@ CALLS = """
     GET /v1/admin/registrations, PUT /v1/admin/registrations/{id}
     GET /v1/admin/tweets/{id}, PUT /v1/admin/tweets/{id}/standing, PUT /v1/admin/tweets/{id}/label, GET /v1/admin/held
     GET /v1/admin/blocklists/{list}, POST /v1/admin/blocklists/{list}, DELETE /v1/admin/blocklists/{list}/{id}
-    GET /v1/admin/audit
+    GET /v1/admin/audit, GET /v1/admin/overview
+    GET /v1/admin/parked_events, POST /v1/admin/parked_events/replay, POST /v1/admin/parked_events/skip
     POST /v1/users/me/erase
     POST /v1/interests
     POST /v1/users/me/archive, GET /v1/users/me/archive, GET /v1/users/me/archive/file

@@ -1,8 +1,8 @@
 """What others may know of moderation: reports, block lists, what moderators did."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import State
 from rookery.services.tweets.contract import Inspected, StandingChange
 from rookery.services.users.contract import Account, Role, User
+
+T = TypeVar("T")
 
 
 class Via(StrEnum):
@@ -42,6 +44,8 @@ class Target(StrEnum):
     REPORT = "report"
     LIST = "list"
     NETWORK = "network"
+    EVENT = "event"
+    """One that a group of consumers could not handle, by its offset; 0 for all."""
 
 
 class Act(StrEnum):
@@ -68,6 +72,10 @@ class Act(StrEnum):
     DISMISS = "dismiss"
     LIST_ADD = "list_add"
     LIST_REMOVE = "list_remove"
+    REPLAY = "replay"
+    """Have a group try parked events again."""
+    SKIP = "skip"
+    """Have a group go on without them."""
 
 
 class Outcome(StrEnum):
@@ -293,6 +301,22 @@ class Moderation(Protocol):
     @rpc(idempotent=True, raises=(Forbidden,))
     async def audit(self, actor: Actor, page: Page) -> Slice[Audited]:
         """What moderators, admins and operators did, newest first."""
+        ...
+
+
+class Acts(Protocol):
+    """Who may, and the audit log, for those who offer acts of their own. It stands in the process of those who ask."""
+
+    async def require(self, actor: Actor, role: Role) -> None:
+        """Raises Forbidden("not_a_moderator" or "not_an_admin") for whoever has not this role or one above."""
+        ...
+
+    async def holds(self, actor: Actor, role: Role) -> bool:
+        """Whether they have this role or one above."""
+        ...
+
+    async def noted(self, actor: Actor, note: Note, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work`, with a line in the audit log before it and its outcome after it. Raises Invalid for a reason that is none."""
         ...
 
 

@@ -59,7 +59,7 @@ class ModerationPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModerationService:
-    """Implements `contract.Moderation`; `open` it on the event loop."""
+    """Implements `contract.Moderation` and `contract.Acts`; `open` it on the event loop."""
 
     def __init__(
         self,
@@ -266,6 +266,7 @@ class ModerationService:
 
     async def noted(self, actor: Actor, note: Note, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, which belongs to another service, with a line in the audit log before it and its outcome after it."""
+        _checked("reason", note.reason)
         id = await self._store.begin(actor, note, self._clock.now())
         try:
             result = await work()
@@ -276,6 +277,13 @@ class ModerationService:
         return result
 
     # --- who may
+
+    async def require(self, actor: Actor, role: Role) -> None:
+        if await self._rank(actor) < RANKS[role]:
+            raise Forbidden("this is for admins", code="not_an_admin")
+
+    async def holds(self, actor: Actor, role: Role) -> bool:
+        return await self._rank(actor) >= RANKS[role]
 
     async def _rank(self, actor: Actor) -> int:
         """The actor's rank, as it is now. Raises Forbidden for one who is no moderator."""
