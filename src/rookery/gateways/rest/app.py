@@ -93,7 +93,7 @@ def create_app(
     block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it.
     """
     presenter = Presenter(graph, reads)
-    fragments = fragments or Fragments()
+    fragments = Fragments() if fragments is None else fragments
     interests = Interests(record_interest, clock)
     runner = Runner(
         users=users,
