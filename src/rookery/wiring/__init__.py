@@ -383,11 +383,11 @@ async def open_network(
 def public_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that people and their clients talk to."""
     # Only a server needs a web framework; commands start in half the time without it.
+    from rookery.gateways.http.limits import RateLimits
     from rookery.gateways.rest.access import AccessLog
     from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
     from rookery.gateways.rest.fragments import Fragments
-    from rookery.gateways.rest.limits import RateLimits
     from rookery.gateways.rest.proxies import FromProxies
 
     settings = network.settings

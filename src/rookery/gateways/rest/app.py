@@ -14,7 +14,9 @@ from litestar.response.streaming import ASGIStreamingResponse
 from msgspec import Struct
 
 import rookery
-from rookery.gateways.rest import problems
+from rookery.gateways.http.errors import WrongMethod, no_such_route
+from rookery.gateways.http.language import Catalogs
+from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admin import AdminCalls
@@ -28,8 +30,6 @@ from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
-from rookery.gateways.rest.language import Catalogs
-from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.ops import OpsCalls
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
@@ -176,9 +176,9 @@ def _failed(request: Call, error: Exception, runner: Runner) -> Response[bytes]:
 def _told(status: int, method: str) -> RookeryError:
     match status:
         case 404:
-            return problems.no_such_route()
+            return no_such_route()
         case 405:
-            return problems.WrongMethod("{method} is not offered here", method=method)
+            return WrongMethod("{method} is not offered here", method=method)
         case _:
             return Malformed("the request can't be read")
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from rookery.gateways.http.errors import too_large
+from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace
 from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import JSON, Answer
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.proxies import PROXIED, given_id
-from rookery.gateways.rest.runner import TRACE, Receive, Runner, Scope, Trace, too_large
+from rookery.gateways.rest.runner import Runner
 from rookery.infra.telemetry.port import Requests
 
 Message = dict[str, Any]
