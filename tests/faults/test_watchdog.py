@@ -43,7 +43,16 @@ CONSUMERS = {
     "consumer tweets.cache",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"archives", "erasing", "figures", "interest", "last-active", "ranking", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {
+    "archives",
+    "erasing",
+    "figures",
+    "interest",
+    "last-active",
+    "ranking",
+    "scheduled",
+    "upkeep",
+}
 
 
 class Fatal(BaseException):
