@@ -50,6 +50,9 @@ from rookery.services.users.contract import Users
 
 Call = Request[Any, Any, Any]
 
+_API = ("/v1", "/livez", "/readyz")
+"""Paths of the API beside those below /v1/."""
+
 
 class RestOptions(Struct, frozen=True, kw_only=True):
     """What an operator may choose about the gateway."""
@@ -86,11 +89,12 @@ def create_app(
     limits: RateLimits,
     fragments: Fragments | None = None,
     access: AccessLog | None = None,
+    pages: App | None = None,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
-    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it.
+    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it. `pages` answers all that is not the API's.
     """
     presenter = Presenter(graph, reads)
     fragments = Fragments() if fragments is None else fragments
@@ -117,7 +121,7 @@ def create_app(
         *ArchiveCalls(archives=archives).operations(),
         *OpsCalls(ops=ops).operations(),
     ]
-    operations += site_operations(operations, ready=ready, version=rookery.__version__)
+    operations += site_operations(operations, ready=ready, version=rookery.__version__, root=pages is None)
 
     def failed(request: Call, error: Exception) -> Response[bytes]:
         return _failed(request, error, runner)
@@ -130,7 +134,7 @@ def create_app(
         logging_config=None,
     )
     return Edge(
-        app,
+        app if pages is None else _Beside(app, pages),
         runner,
         HotRoutes(operations),
         metrics=metrics,
@@ -139,6 +143,19 @@ def create_app(
         admission=admission,
         access=access,
     )
+
+
+class _Beside:
+    """The API, and the pages beside it."""
+
+    def __init__(self, api: App, pages: App) -> None:
+        self._api = api
+        self._pages = pages
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path: str = scope["path"]
+        mine = path.startswith("/v1/") or path in _API or scope["type"] != "http"
+        await (self._api if mine else self._pages)(scope, receive, send)
 
 
 def _routes(operations: Sequence[Operation], runner: Runner) -> list[HTTPRouteHandler]:

@@ -21,11 +21,9 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-_SAFE: Final[Sequence[Header]] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
+_SAFE: Final[Sequence[Header]] = ((b"x-content-type-options", b"nosniff"),)
 _DEFAULTS: Final[Sequence[Header]] = (
+    (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
     # An answer is data: a browser that is led to one shows it and runs nothing of it.
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -92,7 +90,9 @@ class Edge:
 
         try:
             client = scope["client"]
-            turn = self._admission.enter(method, headers.get("authorization"), client[0] if client else "", started)
+            # A browser is told by its cookies.
+            caller = headers.get("authorization") or headers.get("cookie")
+            turn = self._admission.enter(method, caller, client[0] if client else "", started)
             # HEAD is answered as GET (RFC 9110, 9.3.2); the server leaves the body out.
             if method == "HEAD":
                 scope = {**scope, "method": "GET"}
