@@ -424,6 +424,8 @@ def public_app(network: Network, ready: Readiness) -> Any:
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
+    moderation = traced_calls(network, network.moderation, Moderation)
+    ops = traced_calls(network, network.ops, Ops)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -435,9 +437,16 @@ def public_app(network: Network, ready: Readiness) -> Any:
             timelines=timelines,
             top=top,
             drafts=drafts,
+            moderation=moderation,
+            ops=ops,
             clock=network.clock,
             limits=limits,
-            options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
+            options=PageOptions(
+                name=settings.name,
+                public_reads=settings.public_reads,
+                body_limit=settings.body_limit,
+                labels=settings.tweet_labels,
+            ),
         )
     app = create_app(
         users=users,
@@ -447,10 +456,10 @@ def public_app(network: Network, ready: Readiness) -> Any:
         reads=reads,
         timelines=timelines,
         drafts=drafts,
-        moderation=traced_calls(network, network.moderation, Moderation),
+        moderation=moderation,
         top=top,
         archives=traced_calls(network, network.archives, Archives),
-        ops=traced_calls(network, network.ops, Ops),
+        ops=ops,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -22,11 +22,12 @@ class Via(StrEnum):
     """Where an act came from."""
 
     API = "api"
+    PAGE = "page"
     COMMAND = "command"
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts: a moderator or an admin through the API, or the operator by a command."""
+    """Who acts: a moderator or an admin through the API or a page, or the operator by a command."""
 
     id: int
     """0 for the operator, who has no account."""
@@ -251,6 +252,13 @@ class Moderation(Protocol):
     async def set_state(self, actor: Actor, user_id: int, state: State, reason: str) -> User:
         """Suspend, limit or restore (ACTIVE) an account. Raises Conflict for one that is erased, waits for approval, or was
         deactivated by its owner, who alone, or an admin, brings it back.
+        """
+        ...
+
+    @rpc(idempotent=True, raises=(Invalid, NotFound, Conflict, Forbidden))
+    async def set_role(self, actor: Actor, user_id: int, role: Role, reason: str) -> User:
+        """Make somebody a moderator, or a person again: for admins, who are made and unmade by the operator alone. Raises
+        Conflict("account_inactive") for an account that is not shown.
         """
         ...
 

@@ -166,6 +166,19 @@ class ModerationService:
         note = Note(act, Target.USER, user_id, reason, user.state.value, state.value)
         return await self.noted(actor, note, lambda: self._users.set_state(user_id, state))
 
+    async def set_role(self, actor: Actor, user_id: int, role: Role, reason: str) -> User:
+        await self.require(actor, Role.ADMIN)
+        _needed("reason", reason)
+        user = await self._subject(actor, user_id)
+        if RANKS[role] >= await self._rank(actor):
+            raise Forbidden("this role is given by the operator", code="outranked")
+        if not user.state.shown:
+            raise Conflict("this account is not active", code="account_inactive")
+        if user.role is role:
+            return user
+        note = Note(Act.ROLE, Target.USER, user_id, reason, user.role.value, role.value)
+        return await self.noted(actor, note, lambda: self._users.set_role(user_id, role))
+
     async def registrations(self, actor: Actor, page: Page) -> Slice[User]:
         await self._rank(actor)
         return await self._users.pending(page)

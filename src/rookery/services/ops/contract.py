@@ -115,7 +115,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     connections: int
     memory: int
     database: int
-    """Bytes, with the log; 0 where that is not known yet."""
+    """Bytes, with the log; 0 where that is not known, and for moderators."""
 
 
 class Span(StrEnum):
