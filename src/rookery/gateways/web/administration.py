@@ -85,17 +85,17 @@ class AdministrationPages:
 
     async def _reports(self, visit: Visit, error: RookeryError | None = None) -> Reply:
         state = _REPORTS.get(visit.query.get("state", ""), ReportState.OPEN)
-        slice = await self._moderation.reports(actor_of(visit), state, visit.page())
-        concerned = {id for one in slice.items for id in (one.reporter_id, one.user_id, one.closed_by) if id}
+        found = await self._moderation.reports(actor_of(visit), state, visit.page())
+        concerned = {id for one in found.items for id in (one.reporter_id, one.user_id, one.closed_by) if id}
         # As this moderator sees them as a reader: to look at others is noted.
-        tweets = await self._shown(visit, (one.tweet_id for one in slice.items if one.tweet_id is not None))
+        tweets = await self._shown(visit, (one.tweet_id for one in found.items if one.tweet_id is not None))
         return await self._render.page(
             visit,
             "admin/reports.html",
             status=200 if error is None else error.status,
-            slice=slice,
+            slice=found,
             state=state.value,
-            people=await self._users.get(list(concerned)) if concerned else {},
+            people=await self._users.get(list(concerned)),
             tweets=tweets,
             labels=self._labels,
             error=error,
@@ -143,9 +143,9 @@ class AdministrationPages:
         return visit.back("/admin/held")
 
     async def _held(self, visit: Visit, error: RookeryError | None = None) -> Reply:
-        slice = await self._moderation.held(actor_of(visit), visit.page())
+        found = await self._moderation.held(actor_of(visit), visit.page())
         return await self._render.page(
-            visit, "admin/held.html", status=200 if error is None else error.status, slice=slice, error=error
+            visit, "admin/held.html", status=200 if error is None else error.status, slice=found, error=error
         )
 
     def _change(self, act: str) -> StandingChange:
@@ -261,12 +261,12 @@ class AdministrationPages:
         )
 
     async def audit(self, visit: Visit) -> Reply:
-        slice = await self._moderation.audit(actor_of(visit), visit.page())
-        concerned = {one.actor.id for one in slice.items}
-        concerned |= {one.note.target_id for one in slice.items if one.note.target is Target.USER}
+        found = await self._moderation.audit(actor_of(visit), visit.page())
+        concerned = {one.actor.id for one in found.items}
+        concerned |= {one.note.target_id for one in found.items if one.note.target is Target.USER}
         concerned.discard(0)
-        people = await self._users.get(list(concerned)) if concerned else {}
-        return await self._render.page(visit, "admin/audit.html", slice=slice, people=people)
+        people = await self._users.get(list(concerned))
+        return await self._render.page(visit, "admin/audit.html", slice=found, people=people)
 
 
 def _named(visit: Visit) -> int:

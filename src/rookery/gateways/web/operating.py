@@ -60,17 +60,17 @@ class OperatorPages:
     async def _events(self, visit: Visit, error: RookeryError | None = None) -> Reply:
         actor, group = actor_of(visit), visit.query.get("group") or None
         try:
-            slice = await self._ops.parked(actor, group, visit.page())
+            found = await self._ops.parked(actor, group, visit.page())
         except Invalid as invalid:
             # A link that came from elsewhere: all of them instead.
             error = error or invalid
-            group, slice = None, await self._ops.parked(actor, None, visit.page())
+            group, found = None, await self._ops.parked(actor, None, visit.page())
         seen = await self._ops.overview(actor)
         return await self._render.page(
             visit,
             "admin/events.html",
             status=200 if error is None else error.status,
-            slice=slice,
+            slice=found,
             group=group,
             groups=seen.groups,
             figures=Figures(visit.language),
