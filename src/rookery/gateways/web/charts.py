@@ -8,19 +8,23 @@ right in every script; what is text may be of any.
 
 from collections.abc import Callable, Sequence
 from html import escape
-from itertools import pairwise
-from math import floor, isfinite, log10
-from typing import Final
+from math import floor, log
+from typing import Any, Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from rookery.kernel.clock import Millis
+
+Values = NDArray[np.float64]
+"""Of a line; not a number is where nothing is known."""
 
 WIDTH: Final = 640
 HEIGHT: Final = 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 34, 28
 """Room around the lines: for the axes' labels and the legend."""
-_POINTS: Final = 240
+_POINTS: Final = 180
 """Points of a line: more than these can't be seen."""
 _TICKS: Final = 4
 """Steps of the vertical axis, about."""
@@ -67,27 +71,32 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """What is said in place of a line of which nothing is known."""
     whole: bool = False
     """Whether values are whole numbers, so that the axis has no fractions."""
+    binary: bool = False
+    """Whether values are bytes, whose round numbers are those of a power of 1024."""
 
 
 def line_chart(chart: Chart) -> str:
     """The chart, as an `svg` element to stand in a page. Raises ValueError where lines and times do not fit together."""
     if any(len(line.values) != len(chart.times) for line in chart.lines):
         raise ValueError(f"the lines of {chart.id} have other lengths than its times")
-    times, lines = _thinned(chart.times, [[_known(value) for value in line.values] for line in chart.lines])
-    ticks = _ticks(max((value for line in lines for value in line if value is not None), default=0.0), chart.whole)
-    place = _Place(times[0] if times else 0, times[-1] if times else 0, ticks[-1])
+    known = [_known(line.values) for line in chart.lines]
+    times, lines = _thinned(np.array(chart.times, np.float64), known)
+    highest = max((float(np.fmax.reduce(values)) for values in lines if not np.isnan(values).all()), default=0.0)
+    ticks = _ticks(highest, chart)
+    place = _Place(times, ticks[-1])
     title_id, summary_id = f"{chart.id}-title", f"{chart.id}-summary"
     parts = [
         # Whichever way the page runs: where a label starts must not depend on it.
         f'<svg class="chart" id="{escape(chart.id)}" role="img" direction="ltr" viewBox="0 0 {WIDTH} {HEIGHT}"'
         f' aria-labelledby="{escape(title_id)} {escape(summary_id)}" xmlns="http://www.w3.org/2000/svg">',
         f'<title id="{escape(title_id)}">{escape(chart.title)}</title>',
-        f'<desc id="{escape(summary_id)}">{escape(_told(chart))}</desc>',
+        f'<desc id="{escape(summary_id)}">{escape(_told(chart, known))}</desc>',
         *_axes(chart, ticks, place),
     ]
-    step = _usual_step(times)
+    across = place.x(times)
+    gaps = _gaps(times)
     for number, values in enumerate(lines):
-        parts += _drawn(number, times, values, place, step)
+        parts += _drawn(number, across, place.y(values), gaps)
     parts += _legend(chart.lines)
     parts.append("</svg>")
     return "".join(parts)
@@ -96,55 +105,55 @@ def line_chart(chart: Chart) -> str:
 class _Place:
     """Where a value at a time stands in the picture."""
 
-    def __init__(self, start: Millis, end: Millis, top: float) -> None:
-        self.start, self.end = start, end
-        self._across = (WIDTH - _LEFT - _RIGHT) / (end - start) if end > start else 0.0
+    def __init__(self, times: Values, top: float) -> None:
+        self.start, self.end = (float(times[0]), float(times[-1])) if times.size else (0.0, 0.0)
+        self._across = (WIDTH - _LEFT - _RIGHT) / (self.end - self.start) if self.end > self.start else 0.0
         self._up = (HEIGHT - _TOP - _BOTTOM) / top
 
-    def x(self, at: Millis) -> float:
+    def x(self, at: Any) -> Any:
         return _LEFT + (at - self.start) * self._across
 
-    def y(self, value: float) -> float:
+    def y(self, value: Any) -> Any:
         return HEIGHT - _BOTTOM - value * self._up
 
 
-def _known(value: float | None) -> float | None:
-    """A value that can be drawn: nothing here is below nought, and what is beyond all figures of ours is drawn at their end."""
-    if value is None or not isfinite(value):
-        return None
-    return 0.0 if value < _LEAST else min(value, _MOST)
+def _known(values: Sequence[float | None]) -> Values:
+    """Values that can be drawn: nothing here is below nought, and what is beyond all figures of ours is drawn at their end."""
+    found = np.array(values, np.float64)
+    found[~np.isfinite(found)] = np.nan
+    found[found < _LEAST] = 0.0
+    return np.minimum(found, _MOST)
 
 
-def _thinned(
-    times: Sequence[Millis], lines: Sequence[Sequence[float | None]]
-) -> tuple[list[Millis], list[list[float | None]]]:
+def _thinned(times: Values, lines: Sequence[Values]) -> tuple[Values, list[Values]]:
     """At most `_POINTS` of each line: of neighbors the highest, since peaks are what one looks for. The newest stands at its time."""
-    size = -(-len(times) // _POINTS) or 1
-    ends = range(len(times), 0, -size)
-    cuts = [(max(0, end - size), end) for end in reversed(ends)]
-    return (
-        [times[end - 1] for _, end in cuts],
-        [[max((v for v in line[start:end] if v is not None), default=None) for start, end in cuts] for line in lines],
-    )
+    size = -(-times.size // _POINTS)
+    if size < 2:
+        return times, list(lines)
+    # The first ones may be fewer.
+    starts = np.r_[0, np.arange(times.size % size or size, times.size, size)]
+    ends = np.r_[starts[1:], times.size] - 1
+    return times[ends], [np.fmax.reduceat(line, starts) for line in lines]
 
 
-def _ticks(highest: float, whole: bool) -> list[float]:
+def _ticks(highest: float, chart: Chart) -> list[float]:
     """Round values from nought to `highest` or just above, in steps of 1, 2 or 5 times a power of ten."""
     if highest <= 0:
         return [0.0, 1.0]
-    rough = highest / _TICKS
-    power = 10.0 ** floor(log10(rough))
-    step = next(size * power for size in (1, 2, 5, 10) if size * power >= rough * (1 - 1e-9))
-    if whole:
+    unit = 1024.0 ** floor(log(highest, 1024)) if chart.binary and highest >= 1 else 1.0
+    rough = highest / unit / _TICKS
+    power = 10.0 ** floor(log(rough, 10))
+    step = next(size * power for size in (1, 2, 5, 10, 20) if size * power >= rough * (1 - 1e-9))
+    if chart.whole or (chart.binary and unit == 1):
         step = max(1.0, step)
-    count = max(1, -floor(-highest / step + 1e-9))
-    return [step * number for number in range(count + 1)]
+    count = max(1, -floor(-highest / unit / step + 1e-9))
+    return [step * unit * number for number in range(count + 1)]
 
 
-def _usual_step(times: Sequence[Millis]) -> float:
-    """The middle one of the times between two samples."""
-    steps = sorted(later - earlier for earlier, later in pairwise(times))
-    return steps[len(steps) // 2] if steps else 0.0
+def _gaps(times: Values) -> NDArray[np.bool_]:
+    """Before which samples there was nothing for long: `_GAP` times what is usual."""
+    steps = np.diff(times)
+    return np.r_[False, steps > _GAP * np.median(steps)] if steps.size else np.zeros(times.size, np.bool_)
 
 
 def _axes(chart: Chart, ticks: Sequence[float], place: _Place) -> list[str]:
@@ -163,29 +172,26 @@ def _axes(chart: Chart, ticks: Sequence[float], place: _Place) -> list[str]:
     return parts
 
 
-def _drawn(
-    number: int, times: Sequence[Millis], values: Sequence[float | None], place: _Place, step: float
-) -> list[str]:
+def _drawn(number: int, across: Values, up: Values, gaps: NDArray[np.bool_]) -> list[str]:
     """A line, in as many pieces as there are gaps in what is known; a value that stands alone is a point."""
-    pieces: list[list[tuple[str, str]]] = []
-    before: Millis | None = None
-    for at, value in zip(times, values, strict=True):
-        if value is None:
-            before = None
+    pieces: list[list[str]] = []
+    begins = True
+    for x, y, gap in zip(across.tolist(), up.tolist(), gaps.tolist(), strict=True):
+        if y != y:
+            begins = True
             continue
-        if before is None or at - before > _GAP * step:
+        if begins or gap:
             pieces.append([])
-        pieces[-1].append((_number(place.x(at)), _number(place.y(value))))
-        before = at
+            begins = False
+        pieces[-1].append(f"{x:.4g} {y:.4g}")
     name = f"chart-line chart-line-{number + 1}"
-    path = "".join("M" + "L".join(f"{x} {y}" for x, y in piece) for piece in pieces if len(piece) > 1)
+    path = "".join("M" + "L".join(piece) for piece in pieces if len(piece) > 1)
     found = [f'<path class="{name}" d="{path}" {_stroke(number)}/>'] if path else []
-    found += [
-        f'<circle class="chart-point chart-line-{number + 1}" cx="{x}" cy="{y}" r="2" fill="currentColor"/>'
-        for piece in pieces
-        if len(piece) == 1
-        for x, y in piece
-    ]
+    for piece in pieces:
+        if len(piece) == 1:
+            x, y = piece[0].split()
+            point = f'cx="{x}" cy="{y}" r="2" fill="currentColor"'
+            found.append(f'<circle class="chart-point chart-line-{number + 1}" {point}/>')
     return found
 
 
@@ -216,16 +222,16 @@ def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
     return f'<text x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
 
 
-def _told(chart: Chart) -> str:
+def _told(chart: Chart, lines: Sequence[Values]) -> str:
     """The lines in sentences."""
     told: list[str] = []
-    for line in chart.lines:
-        known = [value for value in map(_known, line.values) if value is not None]
-        told.append(
-            chart.summary(line.label, *map(chart.format, (known[-1], min(known), max(known))))
-            if known
-            else f"{line.label}: {chart.unknown}"
-        )
+    for line, values in zip(chart.lines, lines, strict=True):
+        known = values[~np.isnan(values)]
+        if known.size:
+            shown = (chart.format(float(one)) for one in (known[-1], known.min(), known.max()))
+            told.append(chart.summary(line.label, *shown))
+        else:
+            told.append(f"{line.label}: {chart.unknown}")
     return " ".join(told)
 
 

@@ -1,10 +1,10 @@
 """The operators' figures as people read them: numbers with their units, and charts."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_percent, get_decimal_symbol, get_group_symbol
 from markupsafe import Markup
 
 from rookery.gateways.http.language import Language
@@ -22,14 +22,16 @@ class Figures:
     """Says figures in one language."""
 
     def __init__(self, language: Language) -> None:
-        self._locale = locale_of(language.tag)
+        self._tag = language.tag
+        self._symbols = _symbols(language.tag)
         self._gettext = language.catalog.gettext
         self._ngettext = language.catalog.ngettext
 
     def number(self, value: float) -> str:
         """A number with as many digits as matter."""
-        digits = "#,##0" if value >= 100 or value == int(value) else "#,##0.#" if value >= 10 else "#,##0.##"
-        return format_decimal(value, digits, locale=self._locale)
+        digits = 0 if value >= 100 else 1 if value >= 10 else 2
+        said = f"{value:,.{digits}f}"
+        return (said.rstrip("0").rstrip(".") if digits else said).translate(self._symbols)
 
     def rate(self, value: float) -> str:
         """How often in a second."""
@@ -50,7 +52,7 @@ class Figures:
 
     def part(self, value: float) -> str:
         """A part of the whole."""
-        return format_percent(value, "#,##0.#%", locale=self._locale)
+        return _percent(round(value, 3), self._tag)
 
     def long(self, seconds: float) -> str:
         """A long time, in the largest unit of which there are two."""
@@ -68,7 +70,7 @@ class Figures:
     def charts(self, samples: Sequence[Sample], span: Span, now: Millis) -> list[tuple[str, Markup]]:
         """All charts of these samples, with their titles. Of what is not known at all there is none."""
         gettext = self._gettext
-        draw = partial(self._chart, samples, self._marks(span, now))
+        draw = partial(self._chart, samples, self._marks(span, now, samples))
         caches = sorted({name for one in samples for name in one.ratios})
         found = [
             draw(
@@ -117,14 +119,20 @@ class Figures:
                 [(gettext("Connections"), [one.connections for one in samples])],
                 whole=True,
             ),
-            draw("memory", gettext("Memory"), self.bytes, [(gettext("Memory"), [one.memory for one in samples])]),
+            draw(
+                "memory",
+                gettext("Memory"),
+                self.bytes,
+                [(gettext("Memory"), [one.memory for one in samples])],
+                binary=True,
+            ),
         ]
         if any(one.online is not None for one in samples):
             people = (gettext("People online"), [one.online for one in samples])
             found.insert(0, draw("online", people[0], self.number, [people], whole=True))
         if any(one.database for one in samples):
             database = (gettext("Database"), [one.database or None for one in samples])
-            found.append(draw("database", database[0], self.bytes, [database]))
+            found.append(draw("database", database[0], self.bytes, [database], binary=True))
         return found
 
     def cache(self, name: str) -> str:
@@ -143,6 +151,7 @@ class Figures:
         lines: Sequence[tuple[str, Sequence[float | None]]],
         *,
         whole: bool = False,
+        binary: bool = False,
     ) -> tuple[str, Markup]:
         drawn = line_chart(
             Chart(
@@ -155,6 +164,7 @@ class Figures:
                 summary=self._summary,
                 unknown=self._gettext("nothing is known yet."),
                 whole=whole,
+                binary=binary,
             )
         )
         # The chart escapes what it is given.
@@ -164,8 +174,8 @@ class Figures:
         said = self._gettext("%(label)s: %(newest)s at the end, %(lowest)s to %(highest)s before.")
         return said % {"label": label, "newest": newest, "lowest": lowest, "highest": highest}
 
-    def _marks(self, span: Span, now: Millis) -> list[Mark]:
-        """Names of moments, each so far back that samples reach beyond it."""
+    def _marks(self, span: Span, now: Millis, samples: Sequence[Sample]) -> list[Mark]:
+        """Names of moments."""
         if span is Span.DAY:
             steps = [(hours * HOUR, hours) for hours in (23, 18, 12, 6)]
             said = [
@@ -178,4 +188,17 @@ class Figures:
                 (back, self._ngettext("%(num)s minute ago", "%(num)s minutes ago", number) % {"num": number})
                 for back, number in steps
             ]
-        return [Mark(now - back, label) for back, label in said]
+        newest = [Mark(samples[-1].at, self._gettext("now"))] if samples else []
+        return [*(Mark(now - back, label) for back, label in said), *newest]
+
+
+@lru_cache(maxsize=64)
+def _symbols(tag: str) -> dict[int, str]:
+    """What a language writes in the place of the decimal point and of the comma between thousands."""
+    locale = locale_of(tag)
+    return {ord("."): get_decimal_symbol(locale), ord(","): get_group_symbol(locale)}
+
+
+@lru_cache(maxsize=4096)
+def _percent(value: float, tag: str) -> str:
+    return format_percent(value, "#,##0.#%", locale=locale_of(tag))
