@@ -62,7 +62,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """Rising; every line has a value for each."""
     lines: Sequence[Line]
     marks: Sequence[Mark]
-    """Those that lie within the times are shown; the first and the last are kept within the picture."""
+    """Those that lie within the times are shown, and kept within the picture."""
     format: Callable[[float], str]
     """Says a value, with its unit."""
     summary: Callable[[str, str, str, str], str]
@@ -164,10 +164,11 @@ def _axes(chart: Chart, ticks: Sequence[float], place: _Place) -> list[str]:
         parts.append(f'<line x1="{_LEFT}" y1="{y}" x2="{WIDTH - _RIGHT}" y2="{y}"{faint}/>')
     parts.append('</g><g class="chart-labels" fill="currentColor" font-size="12">')
     parts += [_text(_LEFT - 8, place.y(value) + 4, chart.format(value), "end") for value in ticks]
-    shown = [mark for mark in chart.marks if place.start <= mark.at <= place.end]
-    for number, mark in enumerate(shown):
-        anchor = "start" if number == 0 else "end" if number == len(shown) - 1 else "middle"
-        parts.append(_text(place.x(mark.at), HEIGHT - 8, mark.label, anchor))
+    for mark in chart.marks:
+        if place.start <= mark.at <= place.end:
+            x, half = place.x(mark.at), _LETTER * len(mark.label) / 2
+            anchor = "start" if x - half < _LEFT else "end" if x + half > WIDTH - _RIGHT else "middle"
+            parts.append(_text(x, HEIGHT - 8, mark.label, anchor))
     parts.append("</g>")
     return parts
 
