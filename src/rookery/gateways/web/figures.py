@@ -24,8 +24,8 @@ class Figures:
     def __init__(self, language: Language) -> None:
         self._tag = language.tag
         self._symbols = _symbols(language.tag)
-        self._gettext = language.catalog.gettext
-        self._ngettext = language.catalog.ngettext
+        self.gettext = language.catalog.gettext
+        self.ngettext = language.catalog.ngettext
 
     def number(self, value: float) -> str:
         """A number with as many digits as matter."""
@@ -35,7 +35,7 @@ class Figures:
 
     def rate(self, value: float) -> str:
         """How often in a second."""
-        return self._gettext("%(number)s/s") % {"number": self.number(value)}
+        return self.gettext("%(number)s/s") % {"number": self.number(value)}
 
     def bytes(self, value: float) -> str:
         """Bytes, in the unit in which they are a short number."""
@@ -47,8 +47,8 @@ class Figures:
     def seconds(self, value: float) -> str:
         """A short time."""
         if value < 1:
-            return self._gettext("%(number)s ms") % {"number": self.number(value * 1000)}
-        return self._gettext("%(number)s s") % {"number": self.number(value)}
+            return self.gettext("%(number)s ms") % {"number": self.number(value * 1000)}
+        return self.gettext("%(number)s s") % {"number": self.number(value)}
 
     def part(self, value: float) -> str:
         """A part of the whole."""
@@ -56,7 +56,7 @@ class Figures:
 
     def long(self, seconds: float) -> str:
         """A long time, in the largest unit of which there are two."""
-        whole, ngettext = int(seconds), self._ngettext
+        whole, ngettext = int(seconds), self.ngettext
         if whole >= 2 * 86_400:
             number, said = whole // 86_400, ngettext("%(num)s day", "%(num)s days", whole // 86_400)
         elif whole >= 2 * 3_600:
@@ -69,7 +69,7 @@ class Figures:
 
     def charts(self, samples: Sequence[Sample], span: Span, now: Millis) -> list[tuple[str, Markup]]:
         """All charts of these samples, with their titles. Of what is not known at all there is none."""
-        gettext = self._gettext
+        gettext = self.gettext
         draw = partial(self._chart, samples, self._marks(span, now, samples))
         caches = sorted({name for one in samples for name in one.ratios})
         found = [
@@ -137,7 +137,7 @@ class Figures:
 
     def cache(self, name: str) -> str:
         """What a cache holds."""
-        gettext = self._gettext
+        gettext = self.gettext
         known = {"users": gettext("Accounts"), "tweets": gettext("Tweets"), "fragments": gettext("Tweets as JSON")}
         return known.get(name, name)
 
@@ -162,7 +162,7 @@ class Figures:
                 marks=marks,
                 format=say,
                 summary=self._summary,
-                unknown=self._gettext("nothing is known yet."),
+                unknown=self.gettext("nothing is known yet."),
                 whole=whole,
                 binary=binary,
             )
@@ -171,7 +171,7 @@ class Figures:
         return title, Markup(drawn)  # noqa: S704
 
     def _summary(self, label: str, newest: str, lowest: str, highest: str) -> str:
-        said = self._gettext("%(label)s: %(newest)s at the end, %(lowest)s to %(highest)s before.")
+        said = self.gettext("%(label)s: %(newest)s at the end, %(lowest)s to %(highest)s before.")
         return said % {"label": label, "newest": newest, "lowest": lowest, "highest": highest}
 
     def _marks(self, span: Span, now: Millis, samples: Sequence[Sample]) -> list[Mark]:
@@ -179,16 +179,16 @@ class Figures:
         if span is Span.DAY:
             steps = [(hours * HOUR, hours) for hours in (23, 18, 12, 6)]
             said = [
-                (back, self._ngettext("%(num)s hour ago", "%(num)s hours ago", number) % {"num": number})
+                (back, self.ngettext("%(num)s hour ago", "%(num)s hours ago", number) % {"num": number})
                 for back, number in steps
             ]
         else:
             steps = [(minutes * MINUTE, minutes) for minutes in (9, 6, 3)]
             said = [
-                (back, self._ngettext("%(num)s minute ago", "%(num)s minutes ago", number) % {"num": number})
+                (back, self.ngettext("%(num)s minute ago", "%(num)s minutes ago", number) % {"num": number})
                 for back, number in steps
             ]
-        newest = [Mark(samples[-1].at, self._gettext("now"))] if samples else []
+        newest = [Mark(samples[-1].at, self.gettext("now"))] if samples else []
         return [*(Mark(now - back, label) for back, label in said), *newest]
 
 
