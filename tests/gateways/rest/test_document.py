@@ -137,8 +137,11 @@ async def test_the_reference_lists_every_call_and_fetches_nothing(guest: Person)
 async def test_the_root_leads_to_the_reference(guest: Person):
     links = Links()
     links.feed((await guest.get("/")).text)
-    assert links.targets
-    for target in links.targets:
+    assert "/v1/docs" in links.targets
+    reference = Links()
+    reference.feed((await guest.get("/v1/docs")).text)
+    assert "/v1/openapi.json" in reference.targets
+    for target in ("/v1/docs", "/v1/openapi.json"):
         assert (await guest.get(target)).status_code == 200
 
 
