@@ -414,6 +414,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
+    archives = traced_calls(network, network.archives, Archives)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -425,9 +426,15 @@ def public_app(network: Network, ready: Readiness) -> Any:
             timelines=timelines,
             top=top,
             drafts=drafts,
+            archives=archives,
             clock=network.clock,
             limits=limits,
-            options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
+            options=PageOptions(
+                name=settings.name,
+                public_reads=settings.public_reads,
+                body_limit=settings.body_limit,
+                grace_days=settings.grace_days,
+            ),
         )
     app = create_app(
         users=users,
@@ -439,7 +446,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         drafts=drafts,
         moderation=traced_calls(network, network.moderation, Moderation),
         top=top,
-        archives=traced_calls(network, network.archives, Archives),
+        archives=archives,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
