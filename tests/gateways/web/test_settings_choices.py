@@ -93,7 +93,9 @@ async def test_what_is_no_hashtag_is_refused_beside_the_field(ann: Browser, tag:
     assert wrong_with(answer.text, "tag")
     assert form_in(answer.text, "/settings/hashtags").fields["tag"] == tag
     assert "<img src=x" not in answer.text
-    assert "#kept" in answer.text
+    # What else is done on the page that says so leads back to it.
+    assert form_in(answer.text, "/hashtags/kept/follow").fields["next"] == "/settings/hashtags"
+    assert form_in(answer.text, "/language").fields["next"] == "/settings/hashtags"
 
 
 async def test_more_hashtags_than_one_may_follow_are_refused(ann: Browser, site: Site) -> None:
