@@ -426,6 +426,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     drafts = traced_calls(network, network.drafts, Drafts)
     moderation = traced_calls(network, network.moderation, Moderation)
     ops = traced_calls(network, network.ops, Ops)
+    archives = traced_calls(network, network.archives, Archives)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -439,6 +440,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
             drafts=drafts,
             moderation=moderation,
             ops=ops,
+            archives=archives,
             clock=network.clock,
             limits=limits,
             options=PageOptions(
@@ -446,6 +448,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
                 public_reads=settings.public_reads,
                 body_limit=settings.body_limit,
                 labels=settings.tweet_labels,
+                grace_days=settings.grace_days,
             ),
         )
     app = create_app(
@@ -458,8 +461,8 @@ def public_app(network: Network, ready: Readiness) -> Any:
         drafts=drafts,
         moderation=moderation,
         top=top,
-        archives=traced_calls(network, network.archives, Archives),
         ops=ops,
+        archives=archives,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
