@@ -414,6 +414,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
+    moderation = traced_calls(network, network.moderation, Moderation)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -425,6 +426,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
             timelines=timelines,
             top=top,
             drafts=drafts,
+            moderation=moderation,
             clock=network.clock,
             limits=limits,
             options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
@@ -437,7 +439,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         reads=reads,
         timelines=timelines,
         drafts=drafts,
-        moderation=traced_calls(network, network.moderation, Moderation),
+        moderation=moderation,
         top=top,
         archives=traced_calls(network, network.archives, Archives),
         record_interest=network.interests.note,

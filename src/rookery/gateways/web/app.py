@@ -9,10 +9,17 @@ import rookery
 from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.web.accounts import AccountPages
+from rookery.gateways.web.choices import TweetChoicePages
+from rookery.gateways.web.completing import Completion
 from rookery.gateways.web.compose import ComposePages
+from rookery.gateways.web.drafts import DraftPages
+from rookery.gateways.web.editing import EditPages
 from rookery.gateways.web.home import HomePages
+from rookery.gateways.web.lists import TweetListPages
+from rookery.gateways.web.people import PeoplePages, waiting
 from rookery.gateways.web.profiles import ProfilePages
 from rookery.gateways.web.rendering import STATIC, Renderer, Unread
+from rookery.gateways.web.reports import ReportPages
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.runner import PageRunner
 from rookery.gateways.web.static import StaticFiles
@@ -21,6 +28,7 @@ from rookery.gateways.web.visits import Reply
 from rookery.kernel.clock import Clock
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.moderation.contract import Moderation
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -52,6 +60,7 @@ def create_pages(
     timelines: Timelines,
     top: TopTimelines,
     drafts: Drafts,
+    moderation: Moderation,
     clock: Clock,
     limits: RateLimits,
     options: PageOptions,
@@ -63,13 +72,21 @@ def create_pages(
     catalogs = Catalogs(options.catalogs)
     static = StaticFiles(STATIC)
     languages = {tag: _LANGUAGES.get(tag, tag) for tag in catalogs.tags()}
-    render = Renderer(static, name=options.name, languages=languages, unread=unread)
+    render = Renderer(static, name=options.name, languages=languages, unread=unread, waiting=waiting(graph))
+    profiles = ProfilePages(render=render, users=users, graph=graph, reads=reads)
     routes = [
         *static.routes(),
         *HomePages(render=render, timelines=timelines, top=top, reads=reads, graph=graph, choices=choices).routes(),
         *TweetPages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
         *ComposePages(render=render, reads=reads, ingestion=ingestion, drafts=drafts).routes(),
-        *ProfilePages(render=render, users=users, graph=graph, reads=reads).routes(),
+        *profiles.routes(),
+        *PeoplePages(render=render, users=users, graph=graph, reads=reads, profiles=profiles).routes(),
+        *TweetListPages(render=render, reads=reads).routes(),
+        *DraftPages(render=render, drafts=drafts, reads=reads).routes(),
+        *EditPages(render=render, reads=reads, ingestion=ingestion).routes(),
+        *TweetChoicePages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
+        *ReportPages(render=render, moderation=moderation, reads=reads, users=users).routes(),
+        *Completion(users=users, graph=graph, reads=reads, clock=clock).routes(),
         *AccountPages(render=render, users=users, catalogs=catalogs).routes(),
     ]
     runner = PageRunner(
