@@ -13,11 +13,18 @@ from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.web.accounts import AccountPages
 from rookery.gateways.web.administration import AdministrationPages
+from rookery.gateways.web.choices import TweetChoicePages
+from rookery.gateways.web.completing import Completion
 from rookery.gateways.web.compose import ComposePages
+from rookery.gateways.web.drafts import DraftPages
+from rookery.gateways.web.editing import EditPages
 from rookery.gateways.web.home import HomePages
+from rookery.gateways.web.lists import TweetListPages
 from rookery.gateways.web.operating import OperatorPages
+from rookery.gateways.web.people import PeoplePages, waiting
 from rookery.gateways.web.profiles import ProfilePages
 from rookery.gateways.web.rendering import STATIC, Renderer, Unread
+from rookery.gateways.web.reports import ReportPages
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.runner import PageRunner
 from rookery.gateways.web.settings import SettingsPages
@@ -82,13 +89,21 @@ def create_pages(
     catalogs = Catalogs(options.catalogs)
     static = StaticFiles(STATIC)
     languages = {tag: _LANGUAGES.get(tag, tag) for tag in catalogs.tags()}
-    render = Renderer(static, name=options.name, languages=languages, unread=unread)
+    render = Renderer(static, name=options.name, languages=languages, unread=unread, waiting=waiting(graph))
+    profiles = ProfilePages(render=render, users=users, graph=graph, reads=reads)
     routes = [
         *static.routes(),
         *HomePages(render=render, timelines=timelines, top=top, reads=reads, graph=graph, choices=choices).routes(),
         *TweetPages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
         *ComposePages(render=render, reads=reads, ingestion=ingestion, drafts=drafts).routes(),
-        *ProfilePages(render=render, users=users, graph=graph, reads=reads).routes(),
+        *profiles.routes(),
+        *PeoplePages(render=render, users=users, graph=graph, reads=reads, profiles=profiles).routes(),
+        *TweetListPages(render=render, reads=reads).routes(),
+        *DraftPages(render=render, drafts=drafts, reads=reads).routes(),
+        *EditPages(render=render, reads=reads, ingestion=ingestion).routes(),
+        *TweetChoicePages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
+        *ReportPages(render=render, moderation=moderation, reads=reads, users=users).routes(),
+        *Completion(users=users, graph=graph, reads=reads, clock=clock).routes(),
         *AccountPages(render=render, users=users, catalogs=catalogs).routes(),
         *OperatorPages(render=render, ops=ops).routes(),
         *AdministrationPages(
