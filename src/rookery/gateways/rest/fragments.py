@@ -148,6 +148,12 @@ class Fragments:
                 parts += (pieces[3][: pieces[6]], _OWN_ENDS[0] if kind is own else _VIEWER[0] + _ended(item.reason))
         return _page(parts, of)
 
+    def item(self, of: Item) -> bytes:
+        """One item of a home timeline."""
+        parts: list[bytes] = []
+        self._line(parts, of.entry, of.reason)
+        return b"".join(parts)[:-1]
+
     def explained(self, of: Slice[Item]) -> bytes:
         """A page of a ranked home timeline, as `shapes.Timeline`, each item with its score."""
         parts = [_ITEMS]

@@ -22,6 +22,8 @@ Scope = Any
 """ASGI's scope: a mapping, which servers and frameworks type each in their way."""
 Receive = Callable[[], Awaitable[Any]]
 
+Redeem = Callable[[str], Awaitable[Identity]]
+
 _ADMIN: Final = "admin"
 _ETAGGED: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
@@ -58,7 +60,10 @@ class Runner:
         public_reads: bool,
         body_limit: int,
         limits: RateLimits,
+        redeem: Redeem,
     ) -> None:
+        """`redeem` tells whom a ticket stands for."""
+        self._redeem = redeem
         self._limits = limits
         self._users = users
         self._timelines = timelines
@@ -113,7 +118,7 @@ class Runner:
         client = scope.get("client")
         address: str = client[0] if client else ""
         try:
-            identity = await self._identify(operation.access, headers)
+            identity = await self._identify(operation, headers, scope["query_string"])
         except Unauthorized:
             self._count(operation, None, address, trace)
             raise
@@ -148,16 +153,24 @@ class Runner:
         trace.limits = limited.headers
         limited.check()
 
-    async def _identify(self, access: Access, headers: Mapping[str, str]) -> Identity | None:
+    async def _identify(self, operation: Operation, headers: Mapping[str, str], query: bytes) -> Identity | None:
         """Who asks, if they may; None for a guest."""
+        access = operation.access
         if access is Access.OPEN:
             return None
         token = parsing.bearer(headers.get("authorization"))
-        if token is None:
+        ticket = None
+        if operation.stream and token is None:
+            token = parsing.subprotocol_token(headers.get("sec-websocket-protocol"))
+            ticket = parsing.query(query, operation.known_parameters).get("ticket") if token is None else None
+        if ticket is not None:
+            identity = await self._redeem(ticket)
+        elif token is not None:
+            identity = await self._users.authenticate(token)
+        else:
             if access is Access.PUBLIC and self._public_reads:
                 return None
             raise Unauthorized("this needs a token", code="token_missing")
-        identity = await self._users.authenticate(token)
         scope = "write" if access is Access.WRITE else "read"
         if access is Access.MODERATE:
             if identity.role is Role.PERSON:
