@@ -189,6 +189,10 @@ class LiveService:
             if watch:
                 await self._watch(stream, watch)
             head = await self._log.head()
+            if after is not None:
+                # Entries that are on their way are among what was missed.
+                await self._deliveries.settled(head)
+                head = await self._log.head()
             if stream.closed:
                 return stream
             first: list[Message] = [Hello(False)]

@@ -108,6 +108,11 @@ class LiveDeliveries(Protocol):
         """No more are delivered to these."""
         ...
 
+    @rpc(idempotent=True, timeout=5)
+    async def settled(self, offset: int) -> None:
+        """Wait until all entries up to this offset of the log have been delivered, for a second at most."""
+        ...
+
     @rpc(idempotent=True)
     async def hearers(self, actor_ids: Sequence[int]) -> Sequence[int]:
         """Those among the live who may follow any of these, each once; in no order."""

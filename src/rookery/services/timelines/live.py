@@ -7,7 +7,7 @@ counts as live is said by the `live` service, before the group begins and ever a
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from rookery.infra.events.port import Appended, Event, EventLog, Outbox
+from rookery.infra.events.port import Appended, Event, EventLog
 from rookery.infra.sql.port import Transaction
 from rookery.services.graph.contract import Followed, Graph, HashtagFollowed
 from rookery.services.timelines.audience import Audience
@@ -24,13 +24,16 @@ _BATCH: Final = 500
 _LINGER: Final = 0.01
 """Seconds between two batches, in which entries gather: a commit for each would cost more than all of them."""
 
+_SETTLED: Final = 1.0
+"""Seconds that somebody waits for what is on its way."""
+
 
 class LiveDelivery:
     """Tells whom an entry reaches at once. Implements `contract.LiveDeliveries`."""
 
-    def __init__(self, graph: Graph, outbox: Outbox) -> None:
+    def __init__(self, graph: Graph, log: EventLog) -> None:
         self._graph = graph
-        self._outbox = outbox
+        self._log = log
         self.audience = Audience()
         self.told = 0
         """Live people told of entries, for metrics."""
@@ -47,6 +50,10 @@ class LiveDelivery:
         """These are live no more."""
         for user_id in user_ids:
             self.audience.remove(user_id)
+
+    async def settled(self, offset: int) -> None:
+        """Wait until entries up to here have been delivered, but not for ever."""
+        await self._log.reached(GROUP, offset, _SETTLED)
 
     async def hearers(self, actor_ids: Sequence[int]) -> Sequence[int]:
         """Those among the live who may follow any of these."""
@@ -99,7 +106,7 @@ class LiveDelivery:
     def _tell(self, tx: Transaction, entry_id: int, tweet_id: int, actor_id: int, user_ids: Sequence[int]) -> None:
         self.told += len(user_ids)
         for at in range(0, len(user_ids), _BATCH):
-            self._outbox.append(tx, Delivered(entry_id, tweet_id, actor_id, tuple(user_ids[at : at + _BATCH])))
+            self._log.append(tx, Delivered(entry_id, tweet_id, actor_id, tuple(user_ids[at : at + _BATCH])))
 
 
 def _actors(event: Event) -> Sequence[int]:
