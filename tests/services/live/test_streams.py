@@ -156,11 +156,14 @@ async def test_watching_others_ends_watching_those(here: Site, who: dict[str, Pe
 
 async def test_what_i_may_not_see_is_not_to_be_watched(here: Site, who: dict[str, Person]):
     secret = await here.post(who["dan"], "for nobody", visibility="mentioned")
-    stream = await here.stream(who["bob"], query=f"?watch={secret}")
+    stream = await here.stream(who["bob"], query=f"?watch={secret},1")
+    for id in (secret, "1"):
+        # Just as what was never there.
+        await stream.until(lambda one, id=id: one["type"] == "deleted" and one["tweet_id"] == id)
     await here.call("PUT", f"/v1/tweets/{secret}/favorite", who["dan"])
     await here.call("DELETE", f"/v1/tweets/{secret}", who["dan"], 204)
     await stream.entry(await here.post(who["ann"]))
-    assert {one["type"] for one in stream.told} == {"hello", "entry"}
+    assert [one["type"] for one in stream.told] == ["hello", "deleted", "deleted", "entry"]
 
 
 async def test_a_person_who_is_blocked_never_sees_what_was_written(here: Site, who: dict[str, Person]):

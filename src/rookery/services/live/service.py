@@ -16,6 +16,7 @@ from rookery.services.graph.contract import Graph
 from rookery.services.live.contract import (
     MOST_WATCHED,
     End,
+    Gone,
     Hello,
     Message,
     PresenceChoice,
@@ -186,8 +187,7 @@ class LiveService:
                 self.hub.end(own[0], End.TOO_MANY_STREAMS)
             await self._here(user_id, person)
             stream.from_offset = person.from_offset
-            if watch:
-                await self._watch(stream, watch)
+            gone = await self._watch(stream, watch) if watch else ()
             head = await self._log.head()
             if after is not None:
                 # Entries that are on their way are among what was missed.
@@ -204,6 +204,7 @@ class LiveService:
                 first = [Hello(True)]
                 stream.resumed = True
             if not stream.closed:
+                first += [Gone(id) for id in gone]
                 self.hub.tell(stream, [(stream.offset, one) for one in first])
                 self.hub.go_on(stream)
             await self._seen(stream)
@@ -241,17 +242,20 @@ class LiveService:
         await self._users.seen(user_id)
         await self._timelines.visited(user_id)
 
-    async def _watch(self, stream: OpenStream, tweet_ids: Sequence[int]) -> None:
-        """Watch those that the person may see."""
-        seen = await self._reads.get(list(dict.fromkeys(tweet_ids[:MOST_WATCHED])), stream.identity.user_id)
-        self.hub.watch(stream, [tweet.id for tweet in seen])
+    async def _watch(self, stream: OpenStream, tweet_ids: Sequence[int]) -> list[int]:
+        """Watch those that the person may see; the others, which may have gone since the client has them."""
+        wanted = list(dict.fromkeys(tweet_ids[:MOST_WATCHED]))
+        seen = [tweet.id for tweet in await self._reads.get(wanted, stream.identity.user_id)]
+        self.hub.watch(stream, seen)
+        return [id for id in wanted if id not in seen]
 
     def watch(self, stream: OpenStream, tweet_ids: Sequence[int]) -> None:
         """As `contract.Stream.watch`; what may be seen of them is found out in the background."""
 
         async def watch() -> None:
             try:
-                await self._watch(stream, tweet_ids)
+                if gone := await self._watch(stream, tweet_ids):
+                    self.hub.tell(stream, [(stream.offset, Gone(id)) for id in gone])
             except Exception:
                 _log.exception("tweets could not be watched")
                 self.hub.end(stream, End.TROUBLE)

@@ -307,6 +307,8 @@ class Hub:
 
     def tell(self, stream: OpenStream, messages: Sequence[Told]) -> None:
         """Send messages."""
+        if stream.closed:
+            return
         counted = self.figures.messages
         for _, message in messages:
             kind = type(message).__name__

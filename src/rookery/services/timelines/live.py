@@ -9,6 +9,7 @@ from typing import Final
 
 from rookery.infra.events.port import Appended, Event, EventLog
 from rookery.infra.sql.port import Transaction
+from rookery.kernel.visibility import Visibility
 from rookery.services.graph.contract import Followed, Graph, HashtagFollowed
 from rookery.services.timelines.audience import Audience
 from rookery.services.timelines.contract import Delivered
@@ -97,8 +98,9 @@ class LiveDelivery:
                 # Its author was told when it was posted.
                 return [id for id in hearers if id != author]
             case Edited(author_id=author):
-                # They have it; those who follow one of its hashtags may not.
-                known = set(self.audience.of((author,)))
+                # Most of those who follow its author have it; those who follow one of its hashtags may not.
+                followers = set(self.audience.of((author,)))
+                known = _knew(event, followers)
                 return [id for id in hearers if id not in known]
             case _:
                 return hearers
@@ -109,6 +111,16 @@ class LiveDelivery:
             self._log.append(tx, Delivered(entry_id, tweet_id, actor_id, tuple(user_ids[at : at + _BATCH])))
 
 
+def _knew(event: Edited, followers: set[int]) -> set[int]:
+    """Which of its author's followers have been told of the tweet before it was edited."""
+    mentioned = set(event.mentioned_ids) - set(event.newly_mentioned_ids)
+    if event.opened:
+        return mentioned | {event.author_id}
+    if event.visibility is Visibility.MENTIONED:
+        return followers - set(event.newly_mentioned_ids) | {event.author_id}
+    return followers
+
+
 def _actors(event: Event) -> Sequence[int]:
     """By following whom one hears of what happened, where it is something for home timelines."""
     match event:
@@ -116,8 +128,9 @@ def _actors(event: Event) -> Sequence[int]:
             return (author, *map(topic, keys)) if keys else (author,)
         case Retweeted(user_id=retweeter):
             return (retweeter,)
-        case Edited(hashtags=keys):
-            return [topic(key) for key in keys]
+        case Edited(author_id=author, hashtags=keys):
+            topics = [topic(key) for key in keys]
+            return [author, *topics] if event.opened or event.visibility is Visibility.MENTIONED else topics
         case Moderated(released=True, author_id=author):
             return (author,)
         case _:

@@ -337,6 +337,8 @@ class Edited(Event, topic="tweets", version=1):
     hashtags: tuple[str, ...] = ()
     """Keys of the hashtags that it has now."""
     touched: Touched = ()
+    opened: bool = False
+    """Whether it was until then for those alone whom it mentions, and is for more people now."""
 
 
 class ReplyHidden(Event, topic="tweets", version=1):
