@@ -110,7 +110,7 @@ async def prepare(network: Network, rng: random.Random) -> tuple[dict[str, int],
     return ids, token
 
 
-@pytest.mark.parametrize("number", range(int(os.environ.get("N","12"))))
+@pytest.mark.parametrize("number", range(int(os.environ.get("N", "12"))))
 async def test_what_was_told_and_not_taken_back_is_what_is_new_at_home(tmp_path: Path, clock: ManualClock, number: int):
     rng = random.Random(number)
     famous = rng.choice([None, 0, 3])
@@ -146,6 +146,31 @@ async def test_what_was_told_and_not_taken_back_is_what_is_new_at_home(tmp_path:
         await settled(stream)
         await network.live.tend(everybody=True)
         after = {item.entry.id for item in (await network.timelines.home(viewer, Page(100))).items}
+        if set(client.entries) - before != after - before or client.twice:
+            for e in set((set(client.entries) - before) ^ (after - before)) | set(client.twice):
+                t = client.entries.get(e)
+                print(
+                    "X",
+                    e,
+                    t,
+                    e in client.entries,
+                    e in after,
+                    [k for k, v in client.entries.items() if v == t],
+                    t in before,
+                    t in after,
+                    e in client.twice,
+                )
+                rows = network.database._reader.raw.execute(
+                    "select offset,name,body from events_log where body like ?", (f"%{t}%",)
+                ).fetchall()
+                for r in rows:
+                    print(r)
+            print(
+                ids,
+                network.database._reader.raw.execute(
+                    "select * from graph_following where follower_id=?", (viewer,)
+                ).fetchall(),
+            )
         assert set(client.entries) - before == after - before
         assert not client.twice
         stream.close()

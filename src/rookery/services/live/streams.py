@@ -37,7 +37,7 @@ from rookery.services.live.contract import (
 from rookery.services.live.replay import Block, Replay, picked
 from rookery.services.live.routes import CHANGES, PassedOn, entry_of, route
 from rookery.services.timelines.contract import Delivered, LiveDeliveries, Timelines
-from rookery.services.tweets.contract import Deleted, TweetReads, Unretweeted
+from rookery.services.tweets.contract import Deleted, Edited, TweetReads, Unretweeted
 from rookery.services.users.contract import Identity
 
 _QUEUED: Final = 200
@@ -476,6 +476,8 @@ class Hub:
         elif isinstance(event, CHANGES):
             found.append(tweets[event.tweet_id])
             counted.add(event.tweet_id)
+            if isinstance(event, Edited) and isinstance(found[0], Changed):
+                found += await self._untagged(stream, event)
         elif isinstance(event, Unretweeted):
             found += await self._unretweeted(stream, event)
         elif isinstance(event, (CameOnline, WentOffline, PresenceChosen)):
@@ -488,6 +490,15 @@ class Hub:
                 now = tweets[id]
                 found.append(Counted(now.tweet) if isinstance(now, Changed) else now)
         return found
+
+    async def _untagged(self, stream: OpenStream, event: Edited) -> list[Message]:
+        """What an edit took out of the home timeline, where it stood for a hashtag."""
+        user_id = stream.identity.user_id
+        viewer = await self._graph.viewer(user_id)
+        if not viewer.hashtags or event.author_id == user_id or event.author_id in viewer.following:
+            return []
+        stands = await self._timelines.arrived(user_id, [event.tweet_id], [event.tweet_id])
+        return [] if stands else [Removed(event.tweet_id)]
 
     async def _unretweeted(self, stream: OpenStream, event: Unretweeted) -> list[Message]:
         user_id = stream.identity.user_id

@@ -4,7 +4,7 @@ The event is appended in the transaction that moves the group on, so that no ent
 counts as live is said by the `live` service, before the group begins and ever after.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from rookery.infra.events.port import Appended, Event, EventLog
@@ -97,28 +97,31 @@ class LiveDelivery:
             case Moderated(author_id=author):
                 # Its author was told when it was posted.
                 return [id for id in hearers if id != author]
-            case Edited(author_id=author):
-                # Most of those who follow its author have it; those who follow one of its hashtags may not.
-                followers = set(self.audience.of((author,)))
-                known = _knew(event, followers)
+            case Edited():
+                known = set(self._knew(event))
                 return [id for id in hearers if id not in known]
             case _:
                 return hearers
+
+    def _knew(self, event: Edited) -> Iterable[int]:
+        """Who has been told of a tweet before it was edited, or is to be told by its author's entries alone."""
+        author, before = event.author_id, event.visibility_before
+        yield author
+        yield from (id for id in event.mentioned_ids if id not in event.newly_mentioned_ids)
+        if before is not Visibility.MENTIONED:
+            followers = self.audience.of((author,))
+            if event.visibility is Visibility.MENTIONED:
+                newly = event.newly_mentioned_ids if before is None else ()
+                yield from (id for id in followers if id not in newly)
+            else:
+                yield from followers
+        if before is None:
+            yield from self.audience.of([topic(key) for key in event.hashtags if key not in event.new_hashtags])
 
     def _tell(self, tx: Transaction, entry_id: int, tweet_id: int, actor_id: int, user_ids: Sequence[int]) -> None:
         self.told += len(user_ids)
         for at in range(0, len(user_ids), _BATCH):
             self._log.append(tx, Delivered(entry_id, tweet_id, actor_id, tuple(user_ids[at : at + _BATCH])))
-
-
-def _knew(event: Edited, followers: set[int]) -> set[int]:
-    """Which of its author's followers have been told of the tweet before it was edited."""
-    mentioned = set(event.mentioned_ids) - set(event.newly_mentioned_ids)
-    if event.opened:
-        return mentioned | {event.author_id}
-    if event.visibility is Visibility.MENTIONED:
-        return followers - set(event.newly_mentioned_ids) | {event.author_id}
-    return followers
 
 
 def _actors(event: Event) -> Sequence[int]:
@@ -128,9 +131,11 @@ def _actors(event: Event) -> Sequence[int]:
             return (author, *map(topic, keys)) if keys else (author,)
         case Retweeted(user_id=retweeter):
             return (retweeter,)
-        case Edited(author_id=author, hashtags=keys):
-            topics = [topic(key) for key in keys]
-            return [author, *topics] if event.opened or event.visibility is Visibility.MENTIONED else topics
+        case Edited(author_id=author, visibility=visibility, visibility_before=before):
+            # A hashtag brings what is for everybody.
+            keys = event.hashtags if before is not None else event.new_hashtags
+            topics = [topic(key) for key in keys] if visibility is Visibility.PUBLIC else []
+            return [author, *topics] if Visibility.MENTIONED in (before, visibility) else topics
         case Moderated(released=True, author_id=author):
             return (author,)
         case _:

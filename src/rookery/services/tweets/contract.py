@@ -337,8 +337,10 @@ class Edited(Event, topic="tweets", version=1):
     hashtags: tuple[str, ...] = ()
     """Keys of the hashtags that it has now."""
     touched: Touched = ()
-    opened: bool = False
-    """Whether it was until then for those alone whom it mentions, and is for more people now."""
+    visibility_before: Visibility | None = None
+    """Whom it was for until then, where that changed."""
+    new_hashtags: tuple[str, ...] = ()
+    """Keys of the hashtags that it did not have before."""
 
 
 class ReplyHidden(Event, topic="tweets", version=1):

@@ -11,7 +11,6 @@ from rookery.kernel.clock import DAY, Millis
 from rookery.kernel.errors import Forbidden, Invalid
 from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.kernel.pages import Page
-from rookery.kernel.visibility import Visibility
 from rookery.services.tweets import audit, bulk, candidates, connecting, exports
 from rookery.services.tweets import statements as s
 from rookery.services.tweets.changes import Share, not_found, owned, recount, retag, shares_of, standing, versions
@@ -342,7 +341,8 @@ class TweetStore:
                 tuple(id for id in mentioned if id not in known),
                 hashtags,
                 versions(parents),
-                record.visibility is Visibility.MENTIONED and edited.visibility is not Visibility.MENTIONED,
+                None if edited.visibility is record.visibility else record.visibility,
+                tuple(key for key in hashtags if key not in record.hashtags),
             )
             self._commit(tx, event, (edited, *parents))
 
