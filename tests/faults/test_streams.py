@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from rookery.wiring import SERVER_FILE
 from tests.live import WAIT, Person, Site, Stream, people, site
@@ -71,7 +72,14 @@ async def opened(here: Site, who: dict[str, Person], streams: dict[str, Stream])
         before = streams.get(reader)
         query = "" if before is None else f"?offset={before.offset}"
         async with limit:
-            return reader, await here.stream(who[reader], query=query)
+            while True:
+                try:
+                    return reader, await here.stream(who[reader], query=query)
+                except InvalidStatus as refused:
+                    # All come at once to a server that has just begun: it may ask some to come a little later.
+                    if refused.response.status_code != 503:
+                        raise
+                    await asyncio.sleep(0.5)
 
     return dict(await asyncio.gather(*(one(f"reader{number}") for number in range(READERS))))
 

@@ -177,7 +177,6 @@ class LiveService:
         self.hub.add(stream)
         slot = len(self._slot_of) % len(self._slots)
         self._slot_of[stream] = slot
-        self._slots[slot].add(stream)
         person = self._people.setdefault(user_id, _Person())
         person.streams += 1
         self._leaving.pop(user_id, None)
@@ -206,6 +205,8 @@ class LiveService:
             if not stream.closed:
                 first += [Gone(id) for id in gone]
                 self.hub.tell(stream, [(stream.offset, one) for one in first])
+                # No heartbeat comes before the beginning.
+                self._slots[slot].add(stream)
                 self.hub.go_on(stream)
             await self._seen(stream)
         except BaseException:
