@@ -37,13 +37,16 @@ PATIENCE = 0.3
 
 CONSUMERS = {
     "consumer graph",
+    "consumer live",
     "consumer moderation.lists",
     "consumer timelines",
     "consumer timelines.affinities",
+    "consumer timelines.live",
     "consumer tweets.cache",
+    "consumer users.last_active",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"archives", "erasing", "interest", "last-active", "ranking", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {"archives", "erasing", "interest", "last-active", "live", "ranking", "scheduled", "upkeep"}
 
 
 class Fatal(BaseException):

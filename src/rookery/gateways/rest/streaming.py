@@ -192,6 +192,9 @@ class Channel(asyncio.Protocol):
         """The connection is ours."""
         self.transport.set_write_buffer_limits(_HIGH, _LOW)
         self._begin()
+        if not self._room.may_stream:
+            self._finish(_CODES[End.TROUBLE], "full")
+            return
         asyncio.get_running_loop().create_task(self._start())
 
     @property
