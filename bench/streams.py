@@ -44,6 +44,7 @@ def run(data: Data, plan: Plan, streams: int = STREAMS) -> Result:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     streams = streams if hard == resource.RLIM_INFINITY else min(streams, hard - _FILES)
     followers = min(LIVE, streams)
+    room = streams * 5 // 4 + _FILES  # a tenth of the connections is kept for requests
     folder = data.folder / "streams"
     author, other = uvloop.run(_prepare(folder, streams, followers))
     each, flat, opened = list[float](), list[float](), list[float]()
@@ -51,9 +52,7 @@ def run(data: Data, plan: Plan, streams: int = STREAMS) -> Result:
     costs: dict[str, list[float]] = {"nobody live": [], "all live, none following": [], "1,000 followers live": []}
     for number in range(plan.rounds):
         say(f"streams: round {number + 1} of {plan.rounds}")
-        with harness.server(
-            data.copy(folder), connections=streams + _FILES, connections_per_address=streams + _FILES
-        ) as server:
+        with harness.server(data.copy(folder), connections=room, connections_per_address=room) as server:
             costs["nobody live"].append(_cost(server, other))
             before, began = machine.resident(server.pid), time.perf_counter()
             with _listening(server, folder / "tokens", streams) as listeners:
