@@ -180,26 +180,6 @@ class Network:
             ),
         )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
-        archives = ArchiveStore(database)
-        self.archive_maker = ArchiveMaker(
-            users=self.users,
-            graph=self.graph,
-            choices=self.choices,
-            reads=self.reads,
-            drafts=self.drafts,
-            store=archives,
-            clock=clock,
-            version=__version__,
-        )
-        self.archives = ArchivesService(
-            store=archives,
-            objects=FolderObjects(settings.data / "archives"),
-            maker=self.archive_maker,
-            ids=ids,
-            clock=clock,
-            pause=int(settings.archive_hours * HOUR),
-            lifetime=int(settings.archive_days * DAY),
-        )
         self.timelines = TimelineService(
             store=self.timeline_store,
             tweets=self.reads,
@@ -232,6 +212,27 @@ class Network:
             heartbeat=settings.live_heartbeat_seconds,
             per_account=settings.live_streams_per_account,
             passed_on=PASSED_ON,
+        )
+        archives = ArchiveStore(database)
+        self.archive_maker = ArchiveMaker(
+            users=self.users,
+            graph=self.graph,
+            choices=self.choices,
+            reads=self.reads,
+            drafts=self.drafts,
+            live=self.live,
+            store=archives,
+            clock=clock,
+            version=__version__,
+        )
+        self.archives = ArchivesService(
+            store=archives,
+            objects=FolderObjects(settings.data / "archives"),
+            maker=self.archive_maker,
+            ids=ids,
+            clock=clock,
+            pause=int(settings.archive_hours * HOUR),
+            lifetime=int(settings.archive_days * DAY),
         )
         self.erasing = Erasing(
             store=self.users_store,
