@@ -71,7 +71,6 @@ def run(data: Data, plan: Plan, streams: int = STREAMS) -> Result:
                 _collected(listeners, 9 * _POSTS * followers)
                 flat.append(machine.resident(server.pid) / grown)
                 costs["1,000 followers live"].append(_cost(server, author, _COSTED // 10))
-                _collected(listeners, 1)
     return Result(
         "streams",
         f"{streams:,} WebSockets of as many people; an author with {followers:,} of them as followers",
