@@ -23,6 +23,8 @@ class Audience:
         self._lock = Lock()
         self._heard: dict[int, array[int]] = {}
         """Each live person's actors."""
+        self._ids: dict[int, int] = {}
+        """Their ids, as the objects that all events share: each would hold 32 bytes for each id else."""
         self._hearers: dict[int, array[int]] = {}
         """Each actor's live followers. Where there are many, some may have left, or stand there twice."""
         self._left: dict[int, int] = {}
@@ -41,6 +43,7 @@ class Audience:
             known = set(heard) if heard else set[int]()
             new = array("q", [actor for actor in dict.fromkeys(actors) if actor not in known])
             self._heard[user_id] = new if heard is None else heard + new
+            self._ids[user_id] = user_id
             for actor in new:
                 hearers = self._hearers.get(actor)
                 if hearers is None:
@@ -51,6 +54,7 @@ class Audience:
     def remove(self, user_id: int) -> None:
         """The person is live no more."""
         with self._lock:
+            self._ids.pop(user_id, None)
             for actor in self._heard.pop(user_id, ()):
                 hearers = self._hearers[actor]
                 if len(hearers) <= _SHORT:
@@ -78,4 +82,5 @@ class Audience:
         """Those who follow any of these actors, each once."""
         with self._lock:
             found = [hearers for actor in actors if (hearers := self._hearers.get(actor)) is not None]
-            return [id for id in dict.fromkeys(id for hearers in found for id in hearers) if id in self._heard]
+            ids = self._ids
+            return [ids[id] for id in dict.fromkeys(id for hearers in found for id in hearers) if id in ids]
