@@ -150,7 +150,7 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    parts = network.interests, network.drafts, network.archives, network.erasing, network.top
+    parts = network.interests, network.drafts, network.archives, network.erasing, network.top, network.live
     workers |= {worker.name: worker for worker in (network.upkeep, *(part.worker for part in parts))}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
