@@ -31,6 +31,7 @@ from bench import (
     report,
     soak,
     startup,
+    streams,
     tastes,
     top,
 )
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[Data, Plan], Result]] = {
     "tastes": tastes.run,
     "large": large.run,
     "growth": growth.run,
+    "streams": streams.run,
     "overload": overload.run,
     "soak": soak.run,
 }

@@ -74,6 +74,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     traces_ratio: float = 1.0
     """The part of traces that is taken, 0 to 1; where a trusted proxy has begun one, it decides."""
 
+    live_replay_seconds: float = 300.0
+    """Seconds within which a stream that comes back is told what it missed."""
+    live_heartbeat_seconds: float = 20.0
+    """Seconds between two heartbeats of a stream."""
+    live_timeout_seconds: float = 60.0
+    """Seconds without an answer to heartbeats, or with nothing taken of what was sent, after which a stream is closed."""
+    live_streams_per_account: int = 20
+    """Streams that one account may have open; another one closes the oldest."""
+
     famous_followers: int | None = 10_000
     """Followers that make an account famous (left at 80% of it). 0: everybody is; none: nobody is."""
     famous_refresh_seconds: float = 0.0
@@ -244,6 +253,10 @@ _AT_LEAST = {
     "body_seconds": 0.1,
     "answer_seconds": 0.1,
     "idle_seconds": 0.1,
+    "live_replay_seconds": 1,
+    "live_heartbeat_seconds": 1,
+    "live_timeout_seconds": 2,
+    "live_streams_per_account": 1,
     "overload_wait_seconds": 0.001,
     "overload_write_seconds": 0.001,
     "in_flight": 4,

@@ -973,3 +973,57 @@ async def test_a_group_in_two_processes_has_each_effect_once(database, clock, ef
     async with running(database, clock, g=Effects()) as again:
         await caught_up(again)
     assert await effects() == list(range(10))
+
+
+# --- groups that load something first, and readers without a group
+
+
+async def test_a_group_gets_nothing_before_it_is_prepared_and_others_do(database, log, effects):
+    ready = asyncio.Event()
+    prepared = list[str]()
+
+    async def prepare() -> None:
+        prepared.append("begun")
+        await ready.wait()
+
+    listener = Listener()
+    log.subscribe("other", ["notes"], listener)
+    log.subscribe_in_transaction("g", ["notes"], Effects(), prepare=prepare)
+    await log.start()
+    await log.publish(notes(1, 2))
+    await caught_up(log, "other")
+    assert (listener.seen, await effects(), prepared) == ([1, 2], [], ["begun"])
+    ready.set()
+    await caught_up(log)
+    assert (await effects(), prepared) == ([1, 2], ["begun"])
+
+
+async def test_a_new_group_may_begin_at_the_end_and_goes_on_where_it_was(database, clock, effects):
+    for numbers in ((1, 2), (3,), (5,)):
+        log = SqlEventLog(database, clock)
+        log.subscribe_in_transaction("g", ["notes"], Effects(), from_head=True)
+        if numbers != (3,):
+            await log.publish(notes(*numbers))
+        await log.start()
+        if numbers == (3,):
+            await log.publish(notes(*numbers))
+        await caught_up(log)
+        await log.stop()
+    assert await effects() == [3, 5]
+
+
+@pytest.mark.parametrize("where", ["memory", "store"])
+async def test_anybody_can_read_what_happened_behind_an_offset(database, log, clock, where):
+    await log.publish([Noted(1), Sung(2), Noted(3)])
+    clock.advance(SECOND)
+    await log.publish(notes(4))
+    reader = log if where == "memory" else SqlEventLog(database, clock)
+    first = await reader.read(0, 2)
+    assert ([number_of(item) for item in first.events], first.upto) == ([1, 2], 2)
+    rest = await reader.read(first.upto, 100)
+    assert ([number_of(item) for item in rest.events], rest.upto) == ([3, 4], 4)
+    assert [item.at for item in rest.events] == [clock.now() - SECOND, clock.now()]
+    assert (await reader.read(4, 100)).upto == 4
+    assert not (await reader.read(4, 100)).events
+    assert await reader.next_at(3) == clock.now()
+    assert await reader.next_at(4) is None

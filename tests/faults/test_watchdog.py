@@ -39,10 +39,13 @@ PATIENCE = 0.3
 
 CONSUMERS = {
     "consumer graph",
+    "consumer live",
     "consumer moderation.lists",
     "consumer timelines",
     "consumer timelines.affinities",
+    "consumer timelines.live",
     "consumer tweets.cache",
+    "consumer users.last_active",
     "consumer users.memory",
 }
 ON_THE_LOOP = CONSUMERS | {
@@ -51,6 +54,7 @@ ON_THE_LOOP = CONSUMERS | {
     "figures",
     "interest",
     "last-active",
+    "live",
     "ranking",
     "scheduled",
     "upkeep",
@@ -158,7 +162,7 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    parts = network.interests, network.drafts, network.archives, network.erasing, network.top, network.ops
+    parts = network.interests, network.drafts, network.archives, network.erasing, network.top, network.live, network.ops
     workers |= {worker.name: worker for worker in (network.upkeep, *(part.worker for part in parts))}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))

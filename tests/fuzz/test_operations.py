@@ -36,6 +36,7 @@ TAGS = {
     "timelines": 4,
     "drafts": 6,
     "archives": 3,
+    "streams": 4,
     "reports": 1,
     "admin": 19,
 }

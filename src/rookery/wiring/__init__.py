@@ -37,6 +37,10 @@ from rookery.services.graph.choices import ChoiceService, ChoiceStore
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
+from rookery.services.live import consumers as live_consumers
+from rookery.services.live.contract import Live
+from rookery.services.live.service import LiveService
+from rookery.services.live.store import LiveStore
 from rookery.services.moderation import consumers as moderation_consumers
 from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
@@ -46,9 +50,11 @@ from rookery.services.ops.contract import Ops
 from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
+from rookery.services.timelines import live as timelines_live
 from rookery.services.timelines.affinities import Affinities
 from rookery.services.timelines.consumers import Processor
 from rookery.services.timelines.contract import Timelines, TopTimelines
+from rookery.services.timelines.live import LiveDelivery
 from rookery.services.timelines.service import TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.timelines.top import TopPolicy, TopService
@@ -86,6 +92,7 @@ from rookery.wiring.names import MARK as MARK
 from rookery.wiring.names import SERVER_FILE as SERVER_FILE
 from rookery.wiring.names import SERVER_LOCK as SERVER_LOCK
 from rookery.wiring.operators import operator_app as operator_app
+from rookery.wiring.passing import PASSED_ON
 from rookery.wiring.policies import hold_policy, rates, timeline_policy, users_policy, weights
 from rookery.wiring.tracing import open_traces, traced_app, traced_calls
 
@@ -176,26 +183,6 @@ class Network:
             ),
         )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
-        archives = ArchiveStore(database)
-        self.archive_maker = ArchiveMaker(
-            users=self.users,
-            graph=self.graph,
-            choices=self.choices,
-            reads=self.reads,
-            drafts=self.drafts,
-            store=archives,
-            clock=clock,
-            version=__version__,
-        )
-        self.archives = ArchivesService(
-            store=archives,
-            objects=FolderObjects(settings.data / "archives"),
-            maker=self.archive_maker,
-            ids=ids,
-            clock=clock,
-            pause=int(settings.archive_hours * HOUR),
-            lifetime=int(settings.archive_days * DAY),
-        )
         self.timelines = TimelineService(
             store=self.timeline_store,
             tweets=self.reads,
@@ -213,6 +200,43 @@ class Network:
             clock=clock,
             policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
         )
+        self.deliveries = LiveDelivery(self.graph, self.log)
+        self.live_store = LiveStore(database, self.log)
+        self.live = LiveService(
+            store=self.live_store,
+            log=self.log,
+            users=self.users,
+            timelines=self.timelines,
+            reads=self.reads,
+            graph=self.graph,
+            deliveries=self.deliveries,
+            clock=clock,
+            window=int(settings.live_replay_seconds * SECOND),
+            heartbeat=settings.live_heartbeat_seconds,
+            per_account=settings.live_streams_per_account,
+            passed_on=PASSED_ON,
+        )
+        archives = ArchiveStore(database)
+        self.archive_maker = ArchiveMaker(
+            users=self.users,
+            graph=self.graph,
+            choices=self.choices,
+            reads=self.reads,
+            drafts=self.drafts,
+            live=self.live,
+            store=archives,
+            clock=clock,
+            version=__version__,
+        )
+        self.archives = ArchivesService(
+            store=archives,
+            objects=FolderObjects(settings.data / "archives"),
+            maker=self.archive_maker,
+            ids=ids,
+            clock=clock,
+            pause=int(settings.archive_hours * HOUR),
+            lifetime=int(settings.archive_days * DAY),
+        )
         self.erasing = Erasing(
             store=self.users_store,
             # Every service that keeps anything of people; the log last, as the others tell it what they do.
@@ -223,6 +247,7 @@ class Network:
                 self.moderation_store,
                 self.affinities,
                 self.archives,
+                self.live_store,
                 LogEraser(self.log, database),
             ),
             files=database,
@@ -250,6 +275,8 @@ class Network:
         timelines_consumers.react(log, self.processor)
         moderation_consumers.react(log, self.moderation)
         affinities.react(log, self.affinities)
+        timelines_live.react(log, self.deliveries, self.live.prepare)
+        live_consumers.react(log, self.live)
         await self.log.start()
         self.users.start()
         self.watchdog.watch(*self.log.workers, self.users.worker)
@@ -258,7 +285,7 @@ class Network:
         """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
         rankings, samples of figures, upkeep, the guard of the loop.
         """
-        parts = self.interests, self.drafts, self.archives, self.erasing, self.top, self.ops
+        parts = self.interests, self.drafts, self.archives, self.erasing, self.top, self.live, self.ops
         workers = *(part.worker for part in parts), self.upkeep
         for worker in workers:
             worker.start()
@@ -270,6 +297,8 @@ class Network:
         self.loop_guard.stop()
         await self.ops.worker.stop()
         await self.upkeep.stop()
+        with suppress(Exception):
+            await self.live.stop()
         await self.erasing.worker.stop()
         await self.top.worker.stop()
         await self.drafts.worker.stop()
@@ -389,6 +418,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     from rookery.gateways.rest.app import RestOptions, create_app
     from rookery.gateways.rest.fragments import Fragments
     from rookery.gateways.rest.proxies import FromProxies
+    from rookery.gateways.rest.streaming import StreamOptions
     from rookery.gateways.web.app import PageOptions, create_pages
 
     settings = network.settings
@@ -427,6 +457,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     moderation = traced_calls(network, network.moderation, Moderation)
     ops = traced_calls(network, network.ops, Ops)
     archives = traced_calls(network, network.archives, Archives)
+    live = traced_calls(network, network.live, Live)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -463,6 +494,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         top=top,
         ops=ops,
         archives=archives,
+        live=live,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,
@@ -471,6 +503,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
             public_reads=settings.public_reads,
             cors_origins=settings.cors_origins,
             body_limit=settings.body_limit,
+            streams=StreamOptions(
+                settings.live_heartbeat_seconds, settings.live_replay_seconds, settings.live_timeout_seconds
+            ),
         ),
         admission=admission,
         limits=limits,

@@ -92,6 +92,15 @@ def _figures(network: "Network") -> Iterable[Metric]:
     yield gauge("rookery_top_rankings", "Rankings that are kept", "in", rankings)
     yield counter("rookery_top_ahead", "Rankings made before they were asked for", "by", {"worker": network.top.ahead})
     yield counter("rookery_interests_lost", "Notes of interest without room", "in", {"memory": network.interests.lost})
+    live, delivery = network.live, network.deliveries
+    yield gauge("rookery_streams", "Open streams", "in", {"process": live.hub.count})
+    yield gauge("rookery_people_live", "People with an open stream", "in", {"process": live.people})
+    yield counter("rookery_stream_messages", "Messages told over streams", "kind", live.figures.messages)
+    yield counter(
+        "rookery_streams_dropped", "Times that a slow reader was sent to the log", "to", {"log": live.figures.dropped}
+    )
+    yield counter("rookery_streams_back", "Streams that came back with an offset", "as", live.figures.replayed)
+    yield counter("rookery_live_deliveries", "Entries told to live people", "by", {"processor": delivery.told})
     watchdog = network.watchdog
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
     yield gauge("rookery_worker_silence_seconds", "Time at work without a sign of life", "worker", watchdog.silences())

@@ -10,6 +10,27 @@ class WrongMethod(RookeryError):
     code = "method_not_allowed"
 
 
+class NotAcceptable(RookeryError):
+    """What is here is not in any form that the client takes."""
+
+    status = 406
+    code = "not_acceptable"
+
+
+class NotHere(RookeryError):
+    """What serves this process can't do it."""
+
+    status = 501
+    code = "not_here"
+
+
+class WrongVersion(RookeryError):
+    """The client's WebSocket is not of version 13."""
+
+    status = 426
+    code = "websocket_version"
+
+
 class TooLarge(RookeryError):
     """The body is longer than the limit."""
 

@@ -35,6 +35,8 @@ from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
 from rookery.gateways.rest.runner import Runner
 from rookery.gateways.rest.site import Ready, site_operations
+from rookery.gateways.rest.streaming import StreamOptions, Writer
+from rookery.gateways.rest.streams import StreamCalls
 from rookery.gateways.rest.tweets import TweetCalls
 from rookery.infra.telemetry.port import Requests
 from rookery.kernel.clock import Clock
@@ -42,6 +44,7 @@ from rookery.kernel.errors import Malformed, RookeryError
 from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.live.contract import Live
 from rookery.services.moderation.contract import Moderation
 from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
@@ -61,6 +64,8 @@ class RestOptions(Struct, frozen=True, kw_only=True):
     """Whether what is public can be read without a token."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call the API from a browser; `*` for all."""
+    streams: StreamOptions = StreamOptions()
+    """How streams are kept."""
     body_limit: int = 64 * 1024
     """The longest body of a request, in bytes."""
     catalogs: Path = Path(rookery.__file__).parent / "locale"
@@ -80,6 +85,7 @@ def create_app(
     moderation: Moderation,
     archives: Archives,
     ops: Ops,
+    live: Live,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -106,6 +112,7 @@ def create_app(
         public_reads=options.public_reads,
         body_limit=options.body_limit,
         limits=limits,
+        redeem=live.redeem,
     )
     operations = [
         *AccountCalls(users=users, graph=graph, presenter=presenter, interests=interests).operations(),
@@ -120,6 +127,12 @@ def create_app(
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
         *ArchiveCalls(archives=archives).operations(),
         *OpsCalls(ops=ops).operations(),
+        *StreamCalls(
+            live=live,
+            writer=Writer(fragments, options.streams),
+            options=options.streams,
+            origins=options.cors_origins,
+        ).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__, root=pages is None)
 

@@ -1,5 +1,6 @@
 """A call of the API, free of any web framework: what is declared of it, what it gets, what it answers."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import Enum
 from functools import lru_cache
@@ -52,6 +53,8 @@ class Answer(NamedTuple):
     media_type: str = JSON
     stream: AsyncIterator[bytes] | None = None
     """The body in pieces, in place of `body`: for what is large."""
+    takeover: "Callable[[Any], asyncio.Protocol] | None" = None
+    """Makes, of the `connection.Connection`, what speaks on it from then on: for what does not end."""
 
 
 class Paged(Protocol):
@@ -92,6 +95,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = JSON
     hot: bool = False
     """So often called that it goes past the framework; what happens around the call is the same."""
+    stream: bool = False
+    """Opens a stream: a token may come as a WebSocket subprotocol, too, or there may be a ticket in the query."""
     hidden: bool = False
     """Left out of the OpenAPI document."""
 

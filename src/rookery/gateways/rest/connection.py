@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rookery.gateways.rest.connections import Connections, Full, Phase, retry_after
-from rookery.gateways.rest.exchange import Exchange
+from rookery.gateways.rest.exchange import TAKEOVER, Exchange
 from rookery.gateways.rest.refusals import HEAD_LIMIT, HeadTooLarge, Refusal, answer_of
 from rookery.kernel.errors import Malformed, RookeryError
 
@@ -27,6 +27,8 @@ _PIPELINED: Final = 64
 
 _BODILESS: Final = frozenset(("GET", "HEAD"))
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: Final[dict[str, Any]] = {TAKEOVER: {}}
+_UPGRADE: Final = (b"upgrade", b"websocket")
 
 
 class _Nowhere(list[tuple[bytes, bytes]]):
@@ -63,6 +65,8 @@ class Connection(HttpToolsProtocol):
         self.address = ""
         self.unwelcome = False
         """There was no place for it: it is told so."""
+        self._offered = False
+        """The present request offers to go on as a WebSocket."""
         self._holding = False
         """It is the present request's turn, but its body has yet to come."""
         self._refused = False
@@ -111,6 +115,30 @@ class Connection(HttpToolsProtocol):
         """Nothing is being done for it: the next move is the peer's."""
         return self.phase is not Phase.BUSY and (self.cycle is None or self.cycle.response_complete or self._holding)
 
+    def hand_over(self, head: bytes, make: Any) -> None:
+        """Send the head of an answer, after which what `make` makes of this connection speaks on it."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if self._refused:
+            transport.close()
+            return
+        transport.write(head)
+        self.flow.resume_reading()
+        self.pipeline.clear()
+        protocol = make(self)
+        self._room.replace(self, protocol)
+        self.connections.discard(self)
+        self.connections.add(protocol)
+        transport.set_protocol(protocol)
+        self.cycle = self._running = self.parser = None
+        protocol.opened()
+
+    @property
+    def room(self) -> Connections:
+        """Where it is watched over."""
+        return self._room
+
     def refuse(self, error: RookeryError) -> None:
         """Answer with `error` and read no more. What was asked before is answered first."""
         self._refused = True
@@ -157,6 +185,7 @@ class Connection(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as offer:
                 rest = rest[offer.args[0] :]
+            self._offered = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
             head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
             for name, value in self.headers:
                 if name != b"upgrade":
@@ -196,6 +225,7 @@ class Connection(HttpToolsProtocol):
             "scheme": self.scheme,
             "root_path": "",
             "headers": headers,
+            "extensions": _EXTENSIONS,
             "state": self.app_state.copy(),
         }
 
@@ -219,6 +249,10 @@ class Connection(HttpToolsProtocol):
         self.phase = Phase.BODY
         scope = self.scope
         scope["method"] = method = parser.get_method().decode("ascii")
+        if self._offered:
+            # Taken out for the parser's sake alone.
+            self._offered = False
+            self.headers.append(_UPGRADE)
         keep_alive = parser.should_keep_alive()
         if (version := parser.get_http_version()) != "1.1":
             scope["http_version"] = version

@@ -30,7 +30,7 @@ _PAUSE: Final = 1.0
 _TOLD: Final = 256
 """Connections without a place that are told so at a time; the next ones are cut off."""
 
-_REASONS: Final = ("idle", "head", "body", "answer", "room", "full", "address")
+_REASONS: Final = ("idle", "head", "body", "answer", "room", "full", "address", "heartbeat")
 
 _SPARED: Final = 1.0
 """Seconds that a peer has before it may have to make room for others."""
@@ -55,6 +55,12 @@ class Phase(Enum):
     """Us: a request is being answered."""
     IDLE = "idle"
     """The next request."""
+    STREAM = "stream"
+    """Whatever happens: it looks after itself."""
+
+
+Peer = Any
+"""A `Connection`, or what took one over: a `streaming.Channel`."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -106,10 +112,12 @@ class Connections:
         """Connections that were ended or turned away, by reason: the setting that was exceeded; `room`: made room for others;
         `full`: found none.
         """
-        self._slots: list[set[Connection]] = [set() for _ in range(_SLOTS)]
-        self._slot_of: dict[Connection, int] = {}
+        self._slots: list[set[Peer]] = [set() for _ in range(_SLOTS)]
+        self._slot_of: dict[Peer, int] = {}
         self._by_address: dict[str, int] = {}
         self._unwelcome = 0
+        self.streams = 0
+        """Connections that became streams."""
         self._trusted = _networks(limits.trusted)
         self._turn = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -144,12 +152,27 @@ class Connections:
         self._slots[slot].add(connection)
         return True
 
-    def leave(self, connection: "Connection") -> None:
+    def replace(self, connection: "Connection", by: Any) -> None:
+        """Another protocol speaks on the connection from now on."""
+        by.address, by.unwelcome, by.since = connection.address, connection.unwelcome, self.now
+        if (slot := self._slot_of.pop(connection, None)) is not None:
+            self._slots[slot].discard(connection)
+            self._slot_of[by] = slot
+            self._slots[slot].add(by)
+            self.streams += 1
+
+    @property
+    def may_stream(self) -> bool:
+        """Whether there is room for another stream: some of the connections are left for requests."""
+        return self.streams < self.limits.connections * 9 // 10
+
+    def leave(self, connection: "Peer") -> None:
         """The connection is gone, or as good as gone."""
         slot = self._slot_of.pop(connection, None)
         if slot is None:
             return
         self._slots[slot].discard(connection)
+        self.streams -= connection.phase is Phase.STREAM
         self._unwelcome -= connection.unwelcome
         key = connection.address
         left = self._by_address[key] - 1
@@ -190,10 +213,12 @@ class Connections:
         self.now = loop.time()
         self._timer = loop.call_later(_EVERY, self._look)
 
-    def _overdue(self, connection: "Connection") -> str:
+    def _overdue(self, connection: "Peer") -> str:
         """Why the connection is to be ended; empty where it is not."""
         now, limits = self.now, self.limits
         transport = connection.transport
+        if connection.phase is Phase.STREAM:
+            return connection.overdue(now)
         if transport.get_write_buffer_size():
             if not connection.unsent_since:
                 connection.unsent_since = now
@@ -215,9 +240,11 @@ class Connections:
             return "body" if took > limits.body_seconds + connection.received / _BODY_RATE else ""
         return "head" if took > limits.head_seconds else ""
 
-    def _end(self, connection: "Connection", reason: str) -> None:
+    def _end(self, connection: "Peer", reason: str) -> None:
         self.ended[reason] += 1
-        if reason == "answer":
+        if reason == "heartbeat":
+            connection.unanswered()
+        elif reason == "answer":
             # Closing would wait for what is unsent.
             connection.transport.abort()
         elif connection.phase in (Phase.HEAD, Phase.BODY):

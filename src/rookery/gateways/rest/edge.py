@@ -6,11 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from rookery.gateways.http.errors import too_large
+from rookery.gateways.http.errors import NotHere, too_large
 from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace
 from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import JSON, Answer
+from rookery.gateways.rest.exchange import TAKEOVER
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.proxies import PROXIED, given_id
 from rookery.gateways.rest.runner import Runner
@@ -107,6 +108,8 @@ class Edge:
             else:
                 await self._app(scope, receive, pass_on)
                 return
+            if answer.takeover is not None and TAKEOVER not in scope.get("extensions", ()):
+                answer = self._runner.failed(NotHere("this server can't keep a stream open"), scope)
             status = answer.status
             await _send(send, answer, cors, trace)
         except Exception as error:
@@ -144,6 +147,11 @@ def _complete(given: Sequence[Header], cors: Sequence[Header], trace: Trace) -> 
 
 async def _send(send: Send, answer: Answer, cors: Sequence[Header], trace: Trace) -> None:
     body = answer.body
+    if answer.takeover is not None:
+        own = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+        head = _complete(own, cors, trace)
+        await send({"type": TAKEOVER, "status": answer.status, "headers": head, "make": answer.takeover})
+        return
     own = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     if body:
         kind = answer.media_type

@@ -14,7 +14,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 if TYPE_CHECKING:
     from rookery.gateways.rest.connection import Connection
 
-_NO_BODY: Final = frozenset((204, 304))
+TAKEOVER: Final = "rookery.takeover"
+"""An ASGI extension, and the type of its message: an answer's head, after which what `make` makes speaks on the connection."""
+
+_NO_BODY: Final = frozenset((101, 204, 304))
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -148,9 +151,12 @@ class Exchange:
             return
         kind: str = message["type"]
         if not self.response_started:
-            if kind != "http.response.start":
+            if kind not in ("http.response.start", TAKEOVER):
                 raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{kind}'.")
-            self._start(message["status"], message.get("headers", ()))
+            endless = kind == TAKEOVER
+            self._start(message["status"], message.get("headers", ()), endless=endless)
+            if endless:
+                self._hand_over(message["make"])
             return
         if self.response_complete:
             raise RuntimeError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
@@ -169,6 +175,17 @@ class Exchange:
                 connection.transport.close()
             connection.on_response_complete()
 
+    def _hand_over(self, make: Any) -> None:
+        """The answer is its head, and whatever the protocol that `make` makes sends behind it."""
+        head, self._head = self._head, b""
+        self.response_complete = True
+        connection = self._connection
+        if self.scope["method"] == "HEAD":
+            connection.transport.write(head)
+            connection.transport.close()
+        else:
+            connection.hand_over(head, make)
+
     def _framed(self, body: bytes, more: bool) -> bytes:
         """`body` as it goes out, if it fits the length that was promised."""
         if self.scope["method"] == "HEAD":
@@ -183,7 +200,7 @@ class Exchange:
             raise RuntimeError("Response content shorter than Content-Length")
         return body
 
-    def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, endless: bool = False) -> None:
         length, chunked, closes = None, False, False
         parts: list[bytes] = []
         for name, value in headers:
@@ -200,11 +217,13 @@ class Exchange:
         if lines.count(b"\n") != expected or lines.count(b"\r") != expected or b"\0" in lines:
             raise RuntimeError("Invalid HTTP header value.")
         end = b"\r\n"
-        if closes:
+        if closes or endless:
             self.keep_alive = False
         elif not self.keep_alive:
             end = b"connection: close\r\n\r\n"
-        if length is None and not chunked and status not in _NO_BODY and self.scope["method"] != "HEAD":
+        if endless:
+            chunked = False
+        elif length is None and not chunked and status not in _NO_BODY and self.scope["method"] != "HEAD":
             chunked = True
             end = b"transfer-encoding: chunked\r\n" + end
         self._chunked = chunked

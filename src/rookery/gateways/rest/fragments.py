@@ -160,6 +160,12 @@ class Fragments:
         self.hits += ready
         return _page(parts, of)
 
+    def item(self, of: Item) -> bytes:
+        """One item of a home timeline."""
+        parts: list[bytes] = []
+        self._line(parts, of.entry, of.reason)
+        return b"".join(parts)[:-1]
+
     def explained(self, of: Slice[Item]) -> bytes:
         """A page of a ranked home timeline, as `shapes.Timeline`, each item with its score."""
         parts = [_ITEMS]

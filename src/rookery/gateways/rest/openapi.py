@@ -31,6 +31,7 @@ _TAGS: Final = {
     "drafts": "Tweets that are kept for later.",
     "reports": "Complaints about people and tweets.",
     "admin": "What moderators and admins do. Needs the role, and a token of scope admin, which their log-ins have.",
+    "streams": "What happens, told at once; and who is there.",
     "archives": "Everything of mine in one file, made in the background.",
 }
 

@@ -17,6 +17,9 @@ T = TypeVar("T")
 BODY: Final = "body"
 """What a body as a whole is called among the fields."""
 
+BEARER: Final = "bearer"
+"""The WebSocket subprotocol that tells a token."""
+
 _MAX_PARAMETERS: Final = 50
 _SHORT: Final = 32
 _PATH: Final = re.compile(r" - at `\$?\.?(.*)`$")
@@ -142,6 +145,12 @@ def flag(text: str | None, field: str, default: bool) -> bool:
     if text not in ("true", "false"):
         raise Invalid("{field} is true or false", field=field, code="invalid_flag")
     return text == "true"
+
+
+def subprotocol_token(header: str | None) -> str | None:
+    """The token that a browser, which can't send other headers, offers behind the subprotocol `bearer`; None where there is none."""
+    offered = [one.strip() for one in (header or "").split(",")]
+    return offered[1] if len(offered) > 1 and offered[0] == BEARER else None
 
 
 def bearer(header: str | None) -> str | None:

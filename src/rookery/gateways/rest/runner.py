@@ -1,7 +1,7 @@
 """What happens around every call: who asks, what they may, what they sent, and what of that goes wrong."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import blake2b
 from traceback import format_exception
 from typing import Any, Final
@@ -18,6 +18,8 @@ from rookery.gateways.rest.problems import problem
 from rookery.kernel.errors import Forbidden, RookeryError, Unauthorized
 from rookery.services.timelines.contract import Timelines
 from rookery.services.users.contract import Identity, Role, Users
+
+Redeem = Callable[[str], Awaitable[Identity]]
 
 _ADMIN: Final = "admin"
 _ETAGGED: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
@@ -37,7 +39,10 @@ class Runner:
         public_reads: bool,
         body_limit: int,
         limits: RateLimits,
+        redeem: Redeem,
     ) -> None:
+        """`redeem` tells whom a ticket stands for."""
+        self._redeem = redeem
         self._limits = limits
         self._users = users
         self._timelines = timelines
@@ -92,7 +97,7 @@ class Runner:
         client = scope.get("client")
         address: str = client[0] if client else ""
         try:
-            identity = await self._identify(operation.access, headers)
+            identity = await self._identify(operation, headers, scope["query_string"])
         except Unauthorized:
             self._count(operation, None, address, trace)
             raise
@@ -127,16 +132,24 @@ class Runner:
         trace.limits = limited.headers
         limited.check()
 
-    async def _identify(self, access: Access, headers: Mapping[str, str]) -> Identity | None:
+    async def _identify(self, operation: Operation, headers: Mapping[str, str], query: bytes) -> Identity | None:
         """Who asks, if they may; None for a guest."""
+        access = operation.access
         if access is Access.OPEN:
             return None
         token = parsing.bearer(headers.get("authorization"))
-        if token is None:
+        ticket = None
+        if operation.stream and token is None:
+            token = parsing.subprotocol_token(headers.get("sec-websocket-protocol"))
+            ticket = parsing.query(query, operation.known_parameters).get("ticket") if token is None else None
+        if ticket is not None:
+            identity = await self._redeem(ticket)
+        elif token is not None:
+            identity = await self._users.authenticate(token)
+        else:
             if access is Access.PUBLIC and self._public_reads:
                 return None
             raise Unauthorized("this needs a token", code="token_missing")
-        identity = await self._users.authenticate(token)
         scope = "write" if access is Access.WRITE else "read"
         if access is Access.MODERATE:
             if identity.role is Role.PERSON:

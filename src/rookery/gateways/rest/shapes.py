@@ -587,3 +587,25 @@ class NewInterests(Request, frozen=True):
     """What a client saw me do; sent from time to time, many at once."""
 
     items: Annotated[list[Shown], Meta(min_length=1, max_length=100)]
+
+
+class PresenceChoice(Request, frozen=True):
+    """Whether others may see that I am there."""
+
+    visible: bool
+
+
+class Presence(Struct, frozen=True):
+    """Who is there."""
+
+    visible: bool
+    """Whether those with whom I follow each other see that I am there."""
+    online: list[str]
+    """Ids of those of them who are there now, and let it be seen."""
+
+
+class StreamTicket(Struct, frozen=True):
+    """Opens one stream, once, as `?ticket=`."""
+
+    ticket: str
+    expires_at: str

@@ -1,7 +1,7 @@
 """Consumer groups, as the event log in a database keeps them in its process."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from rookery.infra.events.port import Appended, Event, Handler, TransactionHandler
@@ -33,8 +33,14 @@ class Group:
         *,
         wanted: Callable[[Event], bool] | None = None,
         linger: float = 0.0,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        from_head: bool = False,
     ) -> None:
         self.name = name
+        self.prepare = prepare
+        """What is yet to be awaited before the first batch."""
+        self.from_head = from_head
+        """Where it begins when it is new: at the log's end."""
         self.linger = linger
         """Seconds that it lets events gather between batches."""
         self.hurry = asyncio.Event()

@@ -70,6 +70,15 @@ class Appended(msgspec.Struct, frozen=True):
     event: Event
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """A piece of the log."""
+
+    events: Sequence[Appended]
+    """In the log's order; without those that this program does not know."""
+    upto: int
+    """The offset of the last one, known or not; where the piece is empty, that behind which it would begin."""
+
+
 class Parked(msgspec.Struct, frozen=True):
     """An event that a group could not handle, with its last error."""
 
@@ -156,12 +165,15 @@ class EventLog(Outbox, Protocol):
         *,
         wanted: Callable[[Event], bool] | None = None,
         linger: float = 0.0,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        from_head: bool = False,
     ) -> None:
         """A durable group: the handler's effect and the group's offset are committed together. A group that is new starts
-        at the log's beginning.
+        at the log's beginning, or, `from_head`, at its end.
 
         Events that are not `wanted` are passed over without a transaction. One that is in no hurry may `linger` for so many
-        seconds between batches, so that they grow, unless somebody waits for it to have `reached` an offset.
+        seconds between batches, so that they grow, unless somebody waits for it to have `reached` an offset. `prepare` is awaited
+        before the first batch, whenever the log is started: what the group needs in memory is loaded while others work already.
         """
         ...
 
@@ -175,6 +187,14 @@ class EventLog(Outbox, Protocol):
 
     async def head(self) -> int:
         """The offset of the newest event; 0 for an empty log."""
+        ...
+
+    async def read(self, after: int, limit: int) -> "Stretch":
+        """Up to `limit` events behind the offset `after`, for who wants to know what happened since."""
+        ...
+
+    async def next_at(self, after: int) -> Millis | None:
+        """When the first event behind the offset `after` was appended; None where there is none."""
         ...
 
 

@@ -7,7 +7,7 @@ misses nothing. Consumers are woken by the commit itself and by commits of other
 import asyncio
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from rookery.infra.events.port import (
     Handler,
     Logged,
     Parked,
+    Stretch,
     TransactionHandler,
     decode,
     encode,
@@ -102,6 +103,22 @@ class SqlEventLog:
         assert row is not None
         return row[0]
 
+    async def read(self, after: int, limit: int) -> Stretch:
+        if recent := self._recent.after(after, limit):
+            return Stretch(recent, recent[-1].offset)
+        rows = await self._database.all(t.READ, after=after, limit=limit)
+        found: list[Appended] = []
+        for offset, at, _, name, body in rows:
+            # What can't be read was parked by those whom it concerned.
+            with suppress(msgspec.DecodeError):
+                if (event := decode(name, body)) is not None:
+                    found.append(Appended(offset, at, event))
+        return Stretch(found, rows[-1][0] if rows else after)
+
+    async def next_at(self, after: int) -> Millis | None:
+        row = await self._database.one(t.NEXT_AT, after=after)
+        return None if row is None else row[0]
+
     def _committed(self, events: Sequence[Event], offset: int, at: Millis) -> None:
         self._newest = offset
         self._recent.add(events, offset, at)
@@ -136,8 +153,12 @@ class SqlEventLog:
         *,
         wanted: Callable[[Event], bool] | None = None,
         linger: float = 0.0,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        from_head: bool = False,
     ) -> None:
-        self._add(Group(group, topics, None, handler, wanted=wanted, linger=linger))
+        self._add(
+            Group(group, topics, None, handler, wanted=wanted, linger=linger, prepare=prepare, from_head=from_head)
+        )
 
     def _add(self, group: Group) -> None:
         if group.name in self._groups:
@@ -161,7 +182,7 @@ class SqlEventLog:
                     tx.run(t.DROP_RETRIES, group_name=group.name)
                 else:
                     row = tx.one(t.GROUP, name=group.name)
-                    offsets.append(row[0] if row else 0)
+                    offsets.append(row[0] if row else head[0] if group.from_head else 0)
                 self._save(tx, group, offsets[-1])
             return offsets
 
@@ -207,6 +228,11 @@ class SqlEventLog:
         while not self._stopping.is_set():
             group.wake.clear()
             try:
+                if group.prepare is not None:
+                    group.worker.rest()
+                    await group.prepare()
+                    group.worker.beat()
+                    group.prepare = None
                 if group.in_hand is not None:
                     await self._resume(group, group.in_hand)
                 if group.retry_at is not None and self._is_due(group.retry_at):

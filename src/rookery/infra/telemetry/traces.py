@@ -66,8 +66,8 @@ class Traces:
 
             async def pass_on(message: Any) -> None:
                 nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
+                # A stream's answer is a message of its own, and begins with a status, too.
+                status = message.get("status", status)
                 await send(message)
 
             method = scope["method"] if scope["method"] in _METHODS else "_OTHER"

@@ -88,6 +88,8 @@ class AccountFile(msgspec.Struct, frozen=True, kw_only=True):
     following: int
     tweets: int
     pinned: TweetRef | None = None
+    presence_visible: bool = False
+    """Whether those with whom they follow each other see that they are there."""
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ from rookery.services.archives.contract import (
 from rookery.services.archives.store import ArchiveStore
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, EdgeList, Graph
+from rookery.services.live.contract import Live
 from rookery.services.tweets.contract import MarkKind, TweetOrigin, TweetReads, WrittenTweet
 from rookery.services.users.contract import User, Users
 
@@ -97,6 +98,7 @@ class ArchiveMaker:
         users: Users,
         graph: Graph,
         choices: Choices,
+        live: Live,
         reads: TweetReads,
         drafts: Drafts,
         store: ArchiveStore,
@@ -107,6 +109,7 @@ class ArchiveMaker:
         self._users = users
         self._graph = graph
         self._choices = choices
+        self._live = live
         self._reads = reads
         self._drafts = drafts
         self._store = store
@@ -179,6 +182,7 @@ class ArchiveMaker:
             following=counts.following,
             tweets=tweets,
             pinned=known.tweet(pinned),
+            presence_visible=(await self._live.presence(user.id))[0].visible,
         )
 
     async def _sessions(self, user_id: int) -> AsyncIterator[list[bytes]]:

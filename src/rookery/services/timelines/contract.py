@@ -1,5 +1,6 @@
 """The Timeline Service's contract: home timelines."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -57,12 +58,30 @@ class RebuildRequested(Event, topic="timelines", version=1):
     user_ids: tuple[int, ...] = ()
 
 
+class Delivered(Event, topic="timelines", version=1):
+    """A new entry, `entry_id` by `actor_id` on `tweet_id`, is for these live people (at most 500): it may stand in their home
+    timelines now.
+    """
+
+    entry_id: int
+    tweet_id: int
+    actor_id: int
+    user_ids: tuple[int, ...]
+
+
 class Timelines(Protocol):
     """Home timelines, pushed, merged or rebuilt; all the same to the reader."""
 
     @rpc(idempotent=True, timeout=5)
     async def home(self, viewer_id: int, page: Page) -> Slice[Item]:
         """The home timeline of `viewer_id`, newest first, as far back as tweets go. Cursors are entry ids."""
+        ...
+
+    @rpc(idempotent=True, timeout=5)
+    async def arrived(self, viewer_id: int, entry_ids: Sequence[int], tweet_ids: Sequence[int]) -> list[Item]:
+        """Those of these entries, in this order, that stand in the home timeline of `viewer_id`, as `home` has them.
+        `tweet_ids[i]` is the tweet of `entry_ids[i]`. That is no visit.
+        """
         ...
 
     @rpc(idempotent=True)
@@ -73,6 +92,30 @@ class Timelines(Protocol):
     @rpc(idempotent=True, timeout=60)
     async def forget(self, user_ids: list[int] | None = None) -> int:
         """Drop cached timelines (all where None), to be rebuilt at their next read; how many there were."""
+        ...
+
+
+class LiveDeliveries(Protocol):
+    """Who is told of new entries at once, by `timelines.delivered`."""
+
+    @rpc(idempotent=True, timeout=60)
+    async def begin(self, user_ids: Sequence[int]) -> None:
+        """From now on new entries are delivered to these, too."""
+        ...
+
+    @rpc(idempotent=True)
+    async def end(self, user_ids: Sequence[int]) -> None:
+        """No more are delivered to these."""
+        ...
+
+    @rpc(idempotent=True, timeout=5)
+    async def settled(self, offset: int) -> None:
+        """Wait until all entries up to this offset of the log have been delivered, for a second at most."""
+        ...
+
+    @rpc(idempotent=True)
+    async def hearers(self, actor_ids: Sequence[int]) -> Sequence[int]:
+        """Those among the live who may follow any of these, each once; in no order."""
         ...
 
 

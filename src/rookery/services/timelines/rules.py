@@ -35,6 +35,16 @@ def reason(entry: Entry, viewer: Viewer) -> Reason:
     return FOLLOW
 
 
+def heard_of(entry: Entry, viewer: Viewer) -> bool:
+    """Whether an entry that is visible in a home timeline is in this one: the viewer's own, by one they follow, or for a hashtag."""
+    actor = entry.tweet.author if entry.retweeter is None else entry.retweeter
+    return (
+        actor.id == viewer.id
+        or actor.id in viewer.following
+        or (entry.retweeter is None and bool(viewer.hashtags) and stands_at_home(entry, viewer))
+    )
+
+
 def stands_at_home(entry: Entry, viewer: Viewer) -> bool:
     """Whether an entry that is visible in the viewer's home timeline stands there: by whose it is, or for one of its hashtags, which
     an edit may have taken away.

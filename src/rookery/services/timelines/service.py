@@ -20,7 +20,7 @@ from rookery.kernel.pages import MAX_LIMIT, Page, Slice, slice_of
 from rookery.kernel.visibility import Place, Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.contract import Item
-from rookery.services.timelines.rules import FOLLOW, once_window, reason, stands_at_home
+from rookery.services.timelines.rules import FOLLOW, heard_of, once_window, reason, stands_at_home
 from rookery.services.timelines.sources import CachedSource, Found, actors_of
 from rookery.services.timelines.store import Cached, Ids, Owner, TimelineStore, author_list
 from rookery.services.timelines.topics import Topics, followed_in, topic
@@ -96,6 +96,11 @@ class TimelineService:
     async def truth(self, viewer_id: int, page: Page) -> Slice[Item]:
         """The same page by pull alone: what every other path must equal."""
         return await self._read(await self._graph.viewer(viewer_id), page, None)
+
+    async def arrived(self, viewer_id: int, entry_ids: Sequence[int], tweet_ids: Sequence[int]) -> list[Item]:
+        viewer = await self._graph.viewer(viewer_id)
+        items = await self._judge(Found(list(entry_ids), list(tweet_ids), True), viewer)
+        return [item for item in items if heard_of(item.entry, viewer)]
 
     async def visited(self, user_id: int) -> None:
         if user_id in self._visits:

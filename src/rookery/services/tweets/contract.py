@@ -351,6 +351,10 @@ class Edited(Event, topic="tweets", version=1):
     hashtags: tuple[str, ...] = ()
     """Keys of the hashtags that it has now."""
     touched: Touched = ()
+    visibility_before: Visibility | None = None
+    """Whom it was for until then, where that changed."""
+    new_hashtags: tuple[str, ...] = ()
+    """Keys of the hashtags that it did not have before."""
 
 
 class ReplyHidden(Event, topic="tweets", version=1):

@@ -354,6 +354,8 @@ class TweetStore:
                 tuple(id for id in mentioned if id not in known),
                 hashtags,
                 versions(parents),
+                None if edited.visibility is record.visibility else record.visibility,
+                tuple(key for key in hashtags if key not in record.hashtags),
             )
             self._commit(tx, event, (edited, *parents))
 

@@ -1,8 +1,10 @@
-"""What the User Service does when something happened: its memory follows what other processes write."""
+"""What the User Service does when something happened: its memory follows what other processes write, and who left was there."""
 
 from collections.abc import Sequence
 
 from rookery.infra.events.port import Appended, EventLog
+from rookery.infra.sql.port import Transaction
+from rookery.services.live.contract import WentOffline
 from rookery.services.ops.contract import ForgetRequested
 from rookery.services.users.contract import Changed, SessionRevoked, StateChanged
 from rookery.services.users.service import UsersService
@@ -22,3 +24,12 @@ def react(log: EventLog, service: UsersService) -> None:
                 service.forget_all()
 
     log.subscribe("users.memory", ["users", "ops"], forget)
+
+    def left(tx: Transaction, events: Sequence[Appended]) -> None:
+        service.were_active(
+            tx, [(one.event.user_id, one.event.ended_at) for one in events if isinstance(one.event, WentOffline)]
+        )
+
+    log.subscribe_in_transaction(
+        "users.last_active", ["live"], left, wanted=lambda event: isinstance(event, WentOffline), from_head=True
+    )

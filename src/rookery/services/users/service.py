@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rookery.infra.cache.port import Cache
+from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Clock, Millis
 from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from rookery.kernel.ids import IdGenerator
@@ -341,6 +342,10 @@ class UsersService:
 
     async def seen(self, user_id: int) -> None:
         self._activity.seen(user_id)
+
+    def were_active(self, tx: Transaction, seen: Sequence[tuple[int, Millis]]) -> None:
+        """Accounts were last seen at these moments: written as part of `tx`."""
+        self._store.put_active(tx, seen)
 
     async def last_active(self, ids: Sequence[int]) -> Mapping[int, Millis]:
         return await self._activity.last_active(ids)

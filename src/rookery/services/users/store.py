@@ -476,13 +476,17 @@ class UsersStore:
         """Write when accounts were seen and sessions were used, never back in time, and remove expired sessions."""
 
         def work(tx: Transaction) -> None:
-            tx.many(t.SET_ACTIVE, ({"user_id": user, "last_active": moment} for user, moment in seen))
+            self.put_active(tx, seen)
             tx.many(t.SET_USED, ({"session_id": session, "moment": moment} for session, moment in used))
             tx.run(t.END_EXPIRED, now=now)
 
         await self._database.write(work)
 
     # --- inside a transaction
+
+    def put_active(self, tx: Transaction, seen: Iterable[tuple[int, Millis]]) -> None:
+        """Write when accounts were seen, never back in time."""
+        tx.many(t.SET_ACTIVE, ({"user_id": user, "last_active": moment} for user, moment in seen))
 
     def _put(self, tx: Transaction, user: User) -> User:
         """Write `user` as its next version."""

@@ -1,0 +1,37 @@
+"""What the User Live service does when something happened: it hands it to streams, and ends those that may go on no more."""
+
+from collections.abc import Sequence
+
+from rookery.infra.events.port import Appended, EventLog
+from rookery.services.graph.contract import FollowsImported, Recounted
+from rookery.services.live.contract import End
+from rookery.services.live.service import GROUP, LiveService
+from rookery.services.users.contract import Erased, Identity, SessionRevoked, StateChanged
+
+TOPICS = ("timelines", "tweets", "graph", "users", "notifications", "live")
+
+
+def react(log: EventLog, service: LiveService) -> None:
+    """Subscribe. It starts at the log's head: what a stream missed before, it reads itself."""
+
+    async def handle(batch: Sequence[Appended]) -> None:
+        for item in batch:
+            match item.event:
+                case SessionRevoked(user_id=user, session_id=session, kept=kept):
+
+                    def ended(identity: Identity, session: int | None = session, kept: int | None = kept) -> bool:
+                        return identity.session_id == session or (session is None and identity.session_id != kept)
+
+                    service.end_sessions(user, ended, End.TOKEN_REVOKED)
+                case StateChanged(user_id=user, new=new):
+                    if not new.shown:
+                        service.end_sessions(user, lambda _: True, End.ACCOUNT_INACTIVE)
+                case Erased(user_id=user):
+                    service.end_sessions(user, lambda _: True, End.ACCOUNT_INACTIVE)
+                case FollowsImported(follower_ids=ids) | Recounted(user_ids=ids):
+                    await service.edges_changed(ids, item.offset)
+                case _:
+                    pass
+        await service.hand_out(batch)
+
+    log.subscribe(GROUP, TOPICS, handle)

@@ -1,0 +1,527 @@
+"""Open streams: what each has been told, and what it is told next.
+
+All that a stream tells comes from events of the log, in its order, and is judged at the moment it is told. A stream that keeps up is handed events as they
+come (`Hub`); one that does not, or comes back, reads them from the log (`replay`). Its offset is all that it needs to go from one to the other.
+"""
+
+import asyncio
+from array import array
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from rookery.infra.events.port import Appended, Event, EventLog
+from rookery.kernel.clock import DAY, Clock, Millis
+from rookery.kernel.ids import first_id_at, moment_of
+from rookery.services.graph.contract import Graph
+from rookery.services.live.contract import (
+    MOST_WATCHED,
+    Arrived,
+    Beat,
+    CameOnline,
+    CaughtUp,
+    Changed,
+    Counted,
+    End,
+    Gone,
+    Message,
+    Presence,
+    PresenceChosen,
+    Removed,
+    Resync,
+    Sink,
+    Told,
+    WentOffline,
+)
+from rookery.services.live.replay import Block, Replay, picked
+from rookery.services.live.routes import CHANGES, PassedOn, entry_of, route
+from rookery.services.timelines.contract import Delivered, LiveDeliveries, Timelines
+from rookery.services.tweets.contract import Deleted, Edited, TweetReads, Unretweeted
+from rookery.services.users.contract import Identity
+
+_QUEUED: Final = 200
+"""Events that may wait for a stream; with more it is to read them from the log."""
+
+_AT_ONCE: Final = 50
+"""Events that are judged and sent in one go."""
+
+_SEEN: Final = 100
+"""Tweets by others than followees whose end a stream still tells, the last ones that it told of."""
+
+_RETURNING: Final = 8
+"""Streams that read the log at a time; the others wait."""
+
+_MOST_REPLAYED: Final = 200_000
+"""Events that are looked through for a stream that comes back."""
+
+_log: Any = structlog.get_logger("rookery.live")
+
+
+class Figures:
+    """What metrics tell of streams."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, int] = {}
+        """Messages told, by kind."""
+        self.dropped = 0
+        """Times that a stream was sent to read the log, as its peer was slow."""
+        self.replayed = {"resumed": 0, "resync": 0}
+        """Streams that came back with an offset: those that were told what they missed, and those that could not be."""
+
+
+class OpenStream:
+    """Implements `contract.Stream`."""
+
+    __slots__ = (
+        "_hub",
+        "behind",
+        "blocked",
+        "closed",
+        "early",
+        "from_offset",
+        "identity",
+        "offset",
+        "pending",
+        "resumed",
+        "running",
+        "seen",
+        "sink",
+        "watched",
+    )
+
+    def __init__(self, hub: "Hub", identity: Identity, sink: Sink) -> None:
+        self._hub = hub
+        self.identity = identity
+        self.sink = sink
+        self.offset = 0
+        """Up to here everything has been told."""
+        self.from_offset = 0
+        """Entries behind here come by `timelines.delivered`; those before are found by whom the person follows."""
+        self.behind = True
+        """It reads the log, and is handed no events."""
+        self.resumed = False
+        """It is to be told when it has caught up."""
+        self.blocked = False
+        """Its peer has yet to take what was sent."""
+        self.running = False
+        self.closed = False
+        self.pending: list[Appended] | None = None
+        self.watched: array[int] | None = None
+        self.seen: array[int] | None = None
+        """Tweets whose changes are told though nobody watches them."""
+        self.early: set[int] | None = None
+        """Entries that were found before they were delivered."""
+
+    def watch(self, tweet_ids: Sequence[int]) -> None:
+        self._hub.watch(self, tweet_ids)
+
+    def drained(self) -> None:
+        self.blocked = False
+        self._hub.go_on(self)
+
+    def close(self) -> None:
+        self._hub.close(self)
+
+    def left(self) -> None:
+        """It is closed."""
+
+
+class Hub:
+    """All open streams of this process. For the event loop only."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        timelines: Timelines,
+        reads: TweetReads,
+        graph: Graph,
+        deliveries: LiveDeliveries,
+        clock: Clock,
+        window: Millis,
+        passed_on: PassedOn,
+    ) -> None:
+        """`window` is how old what is replayed may be."""
+        self._log = log
+        self._timelines = timelines
+        self._reads = reads
+        self._graph = graph
+        self._deliveries = deliveries
+        self._clock = clock
+        self._window = window
+        self._passed_on = passed_on
+        self._replay = Replay(log, passed_on)
+        self._returning = asyncio.Semaphore(_RETURNING)
+        self.by_user: dict[int, list[OpenStream]] = {}
+        self._watchers: dict[int, list[OpenStream]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.position = 0
+        """Events up to here have been handed out."""
+        self.count = 0
+        self.figures = Figures()
+
+    # --- streams
+
+    def add(self, stream: OpenStream) -> None:
+        """The stream is there; it is told nothing before `start`."""
+        self.by_user.setdefault(stream.identity.user_id, []).append(stream)
+        self.count += 1
+
+    async def start(self, stream: OpenStream, after: int, head: int) -> str | None:
+        """Have the stream go on behind `after`, where the log's head is `head`. Why that can't be, where it can't: then it goes on
+        from the head.
+        """
+        reason = await self._gap(after, head)
+        stream.offset = after
+        if reason:
+            self.begin(stream, head)
+        self.figures.replayed["resync" if reason else "resumed"] += 1
+        return reason
+
+    def begin(self, stream: OpenStream, head: int) -> None:
+        """Have the stream told what comes from now on, where the log's head was `head` a moment ago."""
+        # What was handed out in that moment passed it by.
+        stream.offset = max(head, self.position)
+        stream.behind = stream.resumed = False
+
+    def close(self, stream: OpenStream) -> None:
+        """Forget the stream."""
+        if stream.closed:
+            return
+        stream.closed = True
+        self.count -= 1
+        user_id = stream.identity.user_id
+        streams = self.by_user[user_id]
+        streams.remove(stream)
+        if not streams:
+            del self.by_user[user_id]
+        for ids in (stream.watched, stream.seen):
+            self._unwatch(stream, ids or ())
+        stream.watched = stream.seen = stream.pending = None
+        stream.left()
+
+    def end(self, stream: OpenStream, reason: End) -> None:
+        """Close the stream and its connection."""
+        if not stream.closed:
+            self.close(stream)
+            stream.sink.end(reason)
+
+    def watch(self, stream: OpenStream, tweet_ids: Sequence[int]) -> None:
+        """The stream watches these from now on, and no others."""
+        if stream.closed:
+            return
+        self._unwatch(stream, stream.watched or ())
+        stream.watched = array("q", dict.fromkeys(tweet_ids[:MOST_WATCHED]))
+        for id in stream.watched:
+            self._watchers.setdefault(id, []).append(stream)
+
+    def _unwatch(self, stream: OpenStream, tweet_ids: Iterable[int]) -> None:
+        for id in tweet_ids:
+            watchers = self._watchers[id]
+            watchers.remove(stream)
+            if not watchers:
+                del self._watchers[id]
+
+    def _saw(self, stream: OpenStream, tweet_id: int) -> None:
+        """The stream told of a tweet whose author the person does not follow: its end is to be told, too."""
+        seen = stream.seen
+        if seen is None:
+            seen = stream.seen = array("q")
+        if tweet_id in seen:
+            return
+        if len(seen) >= _SEEN:
+            self._unwatch(stream, (seen.pop(0),))
+        seen.append(tweet_id)
+        self._watchers.setdefault(tweet_id, []).append(stream)
+
+    # --- events as they come
+
+    async def hand_out(self, batch: Sequence[Appended]) -> None:
+        """Give each event to those whom it concerns."""
+        for item in batch:
+            if self.by_user:
+                for stream in await self._concerned(item.event):
+                    self._give(stream, item)
+            self.position = item.offset
+
+    async def _concerned(self, event: Event) -> Sequence[OpenStream]:
+        users, authors, tweets = route(event, self._passed_on)
+        if authors:
+            users = (*users, *await self._deliveries.hearers(authors))
+        by_user, watchers = self.by_user, self._watchers
+        found = {stream: None for id in users for stream in by_user.get(id, ())}
+        for id in tweets:
+            if id in watchers:
+                found.update(dict.fromkeys(watchers[id]))
+        return list(found)
+
+    def _give(self, stream: OpenStream, item: Appended) -> None:
+        if stream.behind or item.offset <= stream.offset:
+            return
+        if stream.pending is None:
+            stream.pending = [item]
+        elif len(stream.pending) < _QUEUED:
+            stream.pending.append(item)
+        else:
+            stream.pending = None
+            stream.behind = True
+            self.figures.dropped += 1
+        self.go_on(stream)
+
+    def go_on(self, stream: OpenStream) -> None:
+        """Tell the stream what there is to tell, if its peer takes it."""
+        if stream.running or stream.blocked or stream.closed or not (stream.behind or stream.pending):
+            return
+        stream.running = True
+        self.spawn(self._run(stream))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """End what is being done."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def reload(self, user_id: int, offset: int) -> None:
+        """The home timeline of somebody changed as a whole."""
+        for stream in list(self.by_user.get(user_id, ())):
+            if not stream.behind and stream.offset <= offset:
+                self.tell(stream, [(stream.offset, Resync("home_changed"))])
+
+    async def beat(self, streams: Iterable[OpenStream], head: int) -> None:
+        """Tell these that all is well, and where the log is: everything up to `head` has been handed out."""
+        for stream in streams:
+            if stream.closed or stream.blocked:
+                continue
+            if not (stream.behind or stream.pending or stream.running):
+                stream.offset = max(stream.offset, head)
+                stream.early = None
+            self.tell(stream, [(stream.offset, Beat())])
+
+    def tell(self, stream: OpenStream, messages: Sequence[Told]) -> None:
+        """Send messages."""
+        if stream.closed:
+            return
+        counted = self.figures.messages
+        for _, message in messages:
+            kind = type(message).__name__
+            counted[kind] = counted.get(kind, 0) + 1
+        if not stream.sink.tell(messages):
+            stream.blocked = True
+
+    # --- a stream at work
+
+    async def _run(self, stream: OpenStream) -> None:
+        try:
+            while not (stream.closed or stream.blocked):
+                if stream.behind:
+                    async with self._returning:
+                        await self._catch_up(stream)
+                elif stream.pending:
+                    batch, rest = stream.pending[:_AT_ONCE], stream.pending[_AT_ONCE:]
+                    stream.pending = rest or None
+                    await self._tell(stream, batch, batch[-1].offset)
+                else:
+                    break
+        except Exception:
+            _log.exception("a stream failed; its client is to come again")
+            self.end(stream, End.TROUBLE)
+        finally:
+            stream.running = False
+        # What came between the last look and here.
+        self.go_on(stream)
+
+    async def _catch_up(self, stream: OpenStream) -> None:
+        """Read the log from where the stream is, until it can be handed events again, or its peer does not take any."""
+        if reason := await self._gap(stream.offset, await self._log.head()):
+            self.begin(stream, await self._log.head())
+            self.tell(stream, [(stream.offset, Resync(reason))])
+            return
+        while not (stream.closed or stream.blocked):
+            block = await self._replay.behind(stream.offset)
+            # Here the log ends. Whatever has been handed out has been read, and what will be has not.
+            if block.upto <= stream.offset and stream.offset >= self.position:
+                break
+            items = await self._missed(stream, block)
+            for at in range(0, len(items), _AT_ONCE):
+                part = items[at : at + _AT_ONCE]
+                last = at + _AT_ONCE >= len(items)
+                await self._tell(stream, part, block.upto if last else part[-1].offset)
+                if stream.blocked or stream.closed:
+                    return
+            stream.offset = max(stream.offset, block.upto)
+            await asyncio.sleep(0)
+        if not stream.closed and not stream.blocked:
+            stream.behind = False
+            if stream.resumed:
+                stream.resumed = False
+                self.tell(stream, [(stream.offset, CaughtUp())])
+
+    async def _missed(self, stream: OpenStream, block: Block) -> list[Appended]:
+        """What concerns the stream in a block, behind its offset."""
+        user_id = stream.identity.user_id
+        viewer = await self._graph.viewer(user_id)
+        own = (user_id,)
+        found = picked(block.users, own) + picked(block.authors, viewer.following) + picked(block.authors, own)
+        if stream.watched:
+            found += picked(block.tweets, stream.watched)
+        if stream.seen:
+            found += picked(block.tweets, stream.seen)
+        if stream.offset < stream.from_offset:
+            entries = picked(block.entries, viewer.following) + picked(block.entries, own)
+            if viewer.hashtags:
+                entries += picked(block.entries, viewer.hashtags)
+            found += [item for item in entries if item.offset <= stream.from_offset]
+        kept = {item.offset: item for item in found if item.offset > stream.offset}
+        return [kept[offset] for offset in sorted(kept)]
+
+    async def _gap(self, after: int, head: int) -> str | None:
+        """Why what is behind `after` can't be told; None where it can."""
+        if after > head:
+            return "unknown_offset"
+        if after < head:
+            at = await self._log.next_at(after)
+            if head - after > _MOST_REPLAYED or (at is not None and at < self._clock.now() - self._window):
+                return "too_old"
+        return None
+
+    # --- what events come to, for one person
+
+    async def _tell(self, stream: OpenStream, batch: Sequence[Appended], upto: int) -> None:
+        """Tell what these events mean, which are all that concern the stream up to the offset `upto`."""
+        told: list[Told] = []
+        arrived = await self._arrived(stream, batch)
+        tweets = await self._tweets(stream, batch)
+        counted: set[int] = set()
+        # The last of what is counted says all.
+        for item in reversed(batch):
+            messages = await self._messages(stream, item, arrived, tweets, counted)
+            # Only with the last message of an event has all of it been told.
+            told += [(item.offset if at == 0 else item.offset - 1, one) for at, one in enumerate(reversed(messages))]
+        if stream.closed:
+            return
+        told.reverse()
+        stream.offset = max(stream.offset, upto)
+        if told:
+            self.tell(stream, told)
+
+    async def _arrived(self, stream: OpenStream, batch: Sequence[Appended]) -> dict[int, Arrived]:
+        """The new entries among these, by the offset of their events."""
+        wanted: dict[int, tuple[int, int]] = {}
+        for item in batch:
+            event = item.event
+            if isinstance(event, Delivered):
+                wanted[item.offset] = event.entry_id, event.tweet_id
+                if stream.early is not None and event.entry_id in stream.early:
+                    del wanted[item.offset]
+            elif item.offset <= stream.from_offset and (entry := entry_of(event)) is not None:
+                wanted[item.offset] = entry[0], entry[1]
+        if not wanted:
+            return {}
+        ids = list(dict.fromkeys(wanted.values()))
+        user_id = stream.identity.user_id
+        items = await self._timelines.arrived(user_id, [entry for entry, _ in ids], [tweet for _, tweet in ids])
+        found = {item.entry.id: item for item in items}
+        viewer = await self._graph.viewer(user_id)
+        arrived: dict[int, Arrived] = {}
+        for offset, (entry_id, tweet_id) in wanted.items():
+            # Each entry once, even where two events tell of it.
+            if (item := found.pop(entry_id, None)) is not None:
+                arrived[offset] = Arrived(item)
+                if offset <= stream.from_offset:
+                    stream.early = stream.early or set()
+                    stream.early.add(entry_id)
+                author = item.entry.tweet.author.id
+                if not stream.closed and author != user_id and author not in viewer.following:
+                    self._saw(stream, tweet_id)
+        return arrived
+
+    async def _tweets(self, stream: OpenStream, batch: Sequence[Appended]) -> dict[int, Message]:
+        """What the tweets that these events changed or counted are now."""
+        ids: dict[int, None] = {}
+        watched = stream.watched or ()
+        for item in batch:
+            event = item.event
+            if isinstance(event, CHANGES) and not isinstance(event, Deleted):
+                ids[event.tweet_id] = None
+            for id, _ in getattr(event, "touched", ()):
+                if id in watched:
+                    ids[id] = None
+        if not ids:
+            return {}
+        found = await self._reads.get(list(ids), stream.identity.user_id)
+        return {**{id: Gone(id) for id in ids}, **{tweet.id: Changed(tweet) for tweet in found}}
+
+    async def _messages(
+        self,
+        stream: OpenStream,
+        item: Appended,
+        arrived: dict[int, Arrived],
+        tweets: dict[int, Message],
+        counted: set[int],
+    ) -> list[Message]:
+        event = item.event
+        found: list[Message] = []
+        if (entry := arrived.get(item.offset)) is not None:
+            found.append(entry)
+        elif isinstance(event, Deleted):
+            found.append(Gone(event.tweet_id))
+        elif isinstance(event, CHANGES):
+            found.append(tweets[event.tweet_id])
+            counted.add(event.tweet_id)
+            if isinstance(event, Edited) and isinstance(found[0], Changed):
+                found += await self._untagged(stream, event)
+        elif isinstance(event, Unretweeted):
+            found += await self._unretweeted(stream, event)
+        elif isinstance(event, (CameOnline, WentOffline, PresenceChosen)):
+            found += await self._presence(stream, event)
+        elif (make := self._passed_on.get(type(event))) is not None and (made := make(event)) is not None:
+            found.append(made[1])
+        for id, _ in getattr(event, "touched", ()):
+            if id not in counted and stream.watched is not None and id in stream.watched:
+                counted.add(id)
+                now = tweets[id]
+                found.append(Counted(now.tweet) if isinstance(now, Changed) else now)
+        return found
+
+    async def _untagged(self, stream: OpenStream, event: Edited) -> list[Message]:
+        """What an edit took out of the home timeline, where it stood for a hashtag."""
+        user_id = stream.identity.user_id
+        viewer = await self._graph.viewer(user_id)
+        if not viewer.hashtags or event.author_id == user_id or event.author_id in viewer.following:
+            return []
+        stands = await self._timelines.arrived(user_id, [event.tweet_id], [event.tweet_id])
+        return [] if stands else [Removed(event.tweet_id)]
+
+    async def _unretweeted(self, stream: OpenStream, event: Unretweeted) -> list[Message]:
+        user_id = stream.identity.user_id
+        viewer = await self._graph.viewer(user_id)
+        if event.user_id != user_id and event.user_id not in viewer.following:
+            return []
+        found: list[Message] = [Removed(event.retweet_id)]
+        # What was hidden because of it may stand there now.
+        upto = first_id_at(moment_of(event.retweet_id) + DAY)
+        actors = array("q", (*viewer.following, user_id)).tobytes()
+        others = await self._reads.retweets_of(event.tweet_id, actors, event.retweet_id, upto)
+        ids = array("q", others.entry_ids)
+        if ids:
+            items = await self._timelines.arrived(user_id, ids, [event.tweet_id] * len(ids))
+            found += map(Arrived, items)
+        return found
+
+    async def _presence(self, stream: OpenStream, event: CameOnline | WentOffline | PresenceChosen) -> list[Message]:
+        me, other = stream.identity.user_id, event.user_id
+        if me == other or (isinstance(event, PresenceChosen) and not event.online):
+            return []
+        mine, theirs = await self._graph.viewer(me), await self._graph.viewer(other)
+        if other not in mine.following or me not in theirs.following:
+            return []
+        there = isinstance(event, CameOnline) or (isinstance(event, PresenceChosen) and event.visible)
+        return [Presence(other, there)]
