@@ -42,6 +42,10 @@ from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
+from rookery.services.notifications import consumers as notifications_consumers
+from rookery.services.notifications.contract import Notifications
+from rookery.services.notifications.service import NotificationService
+from rookery.services.notifications.store import NotificationStore
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.affinities import Affinities
@@ -172,6 +176,15 @@ class Network:
                 list_entries=settings.blocklist_entries,
             ),
         )
+        self.notification_store = NotificationStore(database, self.log, ids)
+        self.notifications = NotificationService(
+            store=self.notification_store,
+            users=self.users,
+            graph=self.graph,
+            reads=self.reads,
+            clock=clock,
+            lifetime=int(settings.notification_days * DAY),
+        )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
         archives = ArchiveStore(database)
         self.archive_maker = ArchiveMaker(
@@ -219,6 +232,7 @@ class Network:
                 self.graph_store,
                 self.moderation_store,
                 self.affinities,
+                self.notification_store,
                 self.archives,
                 LogEraser(self.log, database),
             ),
@@ -243,9 +257,11 @@ class Network:
         timelines_consumers.react(log, self.processor)
         moderation_consumers.react(log, self.moderation)
         affinities.react(log, self.affinities)
+        notifications_consumers.react(log, self.notification_store)
         await self.log.start()
         self.users.start()
-        self.watchdog.watch(*self.log.workers, self.users.worker)
+        self.notifications.worker.start()
+        self.watchdog.watch(*self.log.workers, self.users.worker, self.notifications.worker)
 
     def tend_always(self) -> None:
         """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
@@ -262,6 +278,7 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.upkeep.stop()
+        await self.notifications.worker.stop()
         await self.erasing.worker.stop()
         await self.top.worker.stop()
         await self.drafts.worker.stop()
@@ -278,7 +295,7 @@ class Network:
         """The largest id that any service was given, as far as it matters for new ones."""
         # Tweets from now on are enough: older ids hold back no clock, and imports may fill much of the past.
         newest = await self.tweet_store.newest_id(since=first_id_at(self.clock.now()))
-        stores = self.users_store, self.graph_store, self.moderation_store
+        stores = self.users_store, self.graph_store, self.moderation_store, self.notification_store
         return max(newest, *[await store.newest_id() for store in stores])
 
     async def tend(self) -> None:
@@ -286,6 +303,7 @@ class Network:
         await self.timelines.expire()
         await self.affinities.tidy()
         await self.archives.expire()
+        await self.notifications.tidy()
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
@@ -416,6 +434,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         moderation=traced_calls(network, network.moderation, Moderation),
         top=traced_calls(network, network.top, TopTimelines),
         archives=traced_calls(network, network.archives, Archives),
+        notifications=traced_calls(network, network.notifications, Notifications),
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

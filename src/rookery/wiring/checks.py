@@ -80,7 +80,7 @@ async def heard(network: "Network") -> bool:
 
 async def _differences(network: "Network") -> list[str]:
     found: list[str] = []
-    for store in (network.users_store, network.graph_store, network.tweet_store):
+    for store in (network.users_store, network.graph_store, network.tweet_store, network.notification_store):
         found += [str(difference) for difference in await store.check(100)]
     return found
 

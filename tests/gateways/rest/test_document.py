@@ -55,6 +55,8 @@ CALLS = """
     GET /v1/admin/audit
     POST /v1/users/me/erase
     POST /v1/interests
+    GET /v1/notifications, POST /v1/notifications/read, GET /v1/notifications/unread_count
+    GET /v1/notifications/preferences, PATCH /v1/notifications/preferences
     POST /v1/users/me/archive, GET /v1/users/me/archive, GET /v1/users/me/archive/file
 """
 

@@ -30,6 +30,7 @@ from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
 from rookery.gateways.rest.language import Catalogs
 from rookery.gateways.rest.limits import RateLimits
+from rookery.gateways.rest.notifications import NotificationCalls
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
 from rookery.gateways.rest.runner import Runner
@@ -42,6 +43,7 @@ from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.moderation.contract import Moderation
+from rookery.services.notifications.contract import Notifications
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -74,6 +76,7 @@ def create_app(
     drafts: Drafts,
     moderation: Moderation,
     archives: Archives,
+    notifications: Notifications,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -109,6 +112,7 @@ def create_app(
         *ChoiceCalls(choices=choices, reads=reads, fragments=fragments).operations(),
         *FeedCalls(timelines=timelines, top=top, reads=reads, fragments=fragments).operations(),
         *InterestCalls(reads=reads, interests=interests).operations(),
+        *NotificationCalls(notifications=notifications, fragments=fragments).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
         *ArchiveCalls(archives=archives).operations(),
