@@ -193,6 +193,7 @@ class Network:
             choices=self.choices,
             reads=self.reads,
             drafts=self.drafts,
+            notifications=self.notifications,
             store=archives,
             clock=clock,
             version=__version__,

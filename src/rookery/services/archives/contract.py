@@ -88,6 +88,8 @@ class AccountFile(msgspec.Struct, frozen=True, kw_only=True):
     following: int
     tweets: int
     pinned: TweetRef | None = None
+    notifications: Mapping[str, str] = {}
+    """Of whom the person wants to hear, by the kind of notification, where they chose anything but everybody."""
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ from rookery.services.archives.contract import (
 from rookery.services.archives.store import ArchiveStore
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, EdgeList, Graph
+from rookery.services.notifications.contract import From, Kind, Notifications
 from rookery.services.tweets.contract import MarkKind, TweetOrigin, TweetReads, WrittenTweet
 from rookery.services.users.contract import User, Users
 
@@ -71,7 +72,7 @@ _README: Final = """\
 This is everything that {handle} has on a Rookery network, made on {at}.
 
 manifest.json      what this is: the format's version, and for each file its records, bytes and SHA-256
-account.json       the account: the profile, the email address, the birth date
+account.json       the account: the profile, the email address, the birth date, what it wants to be notified of
 sessions.jsonl     log-ins that are still good
 tweets.jsonl       every tweet that stands, with what it said before it was edited
 retweets.jsonl     what was retweeted, favorites.jsonl what was favorited, bookmarks.jsonl what was bookmarked
@@ -99,6 +100,7 @@ class ArchiveMaker:
         choices: Choices,
         reads: TweetReads,
         drafts: Drafts,
+        notifications: Notifications,
         store: ArchiveStore,
         clock: Clock,
         version: str,
@@ -109,6 +111,7 @@ class ArchiveMaker:
         self._choices = choices
         self._reads = reads
         self._drafts = drafts
+        self._notifications = notifications
         self._store = store
         self._clock = clock
         self._version = version
@@ -160,6 +163,7 @@ class ArchiveMaker:
         known = _Known(network)
         pinned = (await self._reads.pinned([user.id])).get(user.id)
         await self._learn(known, [pinned])
+        preferences = await self._notifications.preferences(user.id)
         return AccountFile(
             id=str(user.id),
             handle=user.handle,
@@ -179,6 +183,7 @@ class ArchiveMaker:
             following=counts.following,
             tweets=tweets,
             pinned=known.tweet(pinned),
+            notifications={kind.value: of.value for kind in Kind if (of := preferences.of(kind)) is not From.EVERYBODY},
         )
 
     async def _sessions(self, user_id: int) -> AsyncIterator[list[bytes]]:

@@ -115,7 +115,8 @@ def tells(event: Event) -> bool:
         case Edited():
             return bool(event.newly_mentioned_ids)
         case Moderated():
-            return event.released
+            # Also where it was held, then withheld, and is shown in the end.
+            return not event.withheld
         case Favorited() | Unfavorited() | Retweeted() | Unretweeted():
             return event.author_id != event.user_id
         case _:

@@ -79,7 +79,7 @@ class NotificationStore:
                     self._say(tx, event.tweet_id, item)
                 case Edited() as event:
                     self._say(tx, event.tweet_id, item)
-                case Moderated(released=True) as event:
+                case Moderated() as event if not event.withheld:
                     self._release(tx, event, item)
                 case event:
                     for act in acts(event):
