@@ -38,12 +38,22 @@ PATIENCE = 0.3
 CONSUMERS = {
     "consumer graph",
     "consumer moderation.lists",
+    "consumer notifications",
     "consumer timelines",
     "consumer timelines.affinities",
     "consumer tweets.cache",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"archives", "erasing", "interest", "last-active", "ranking", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {
+    "archives",
+    "erasing",
+    "interest",
+    "last-active",
+    "notifications",
+    "ranking",
+    "scheduled",
+    "upkeep",
+}
 
 
 class Fatal(BaseException):

@@ -69,6 +69,17 @@ class NotifiedHistories(Histories):
             self.do(network.ingestion.import_retweets([entry]))
         self.do(network.graph.import_follows([(self.people[a], self.people[b])]))
 
+    @rule(a=person, b=person, approve=st.booleans(), leave=st.booleans())
+    def ask_to_follow(self, a: int, b: int, approve: bool, leave: bool) -> None:
+        """`a` asks, `b` answers, and perhaps `a` does not want to any more."""
+        graph = self.network.graph
+        self.protect(b, True)
+        self.do(graph.follow(self.people[a], self.people[b]))
+        if approve:
+            self.do(graph.approve(self.people[b], self.people[a]))
+        if leave:
+            self.do(graph.unfollow(self.people[a], self.people[b]))
+
     @rule(a=person, kind=st.sampled_from(Kind), of=st.sampled_from(From))
     def prefer(self, a: int, kind: Kind, of: From) -> None:
         change = PreferencesChange(**{kind.value: of})
