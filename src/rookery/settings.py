@@ -33,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The address of metrics and health."""
     metrics_port: int = 9464
     """The port of metrics and health; 0 takes a free one, -1 has none."""
+    pages: bool = True
+    """Whether the pages for people with a browser are served, beside the API."""
+    name: str = "Rookery"
+    """What the network is called on its pages."""
     public_reads: bool = True
     """Whether guests may read what is public."""
     cors_origins: tuple[str, ...] = ()

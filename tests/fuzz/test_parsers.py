@@ -18,6 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import rookery.services
+from rookery.gateways.http.language import ENGLISH, Catalogs
+from rookery.gateways.http.requests import app_name
 from rookery.gateways.importer.archivefile import RookeryArchive
 from rookery.gateways.importer.bundle import Bundle
 from rookery.gateways.importer.columns import parse_map
@@ -29,7 +31,6 @@ from rookery.gateways.importer.source import Source
 from rookery.gateways.importer.times import Times
 from rookery.gateways.importer.tweets import Row, RowReader
 from rookery.gateways.rest import parsing
-from rookery.gateways.rest.language import ENGLISH, Catalogs
 from rookery.infra.events.port import EVENT_TYPES, Event, decode, encode
 from rookery.kernel.clock import SystemClock, from_datetime
 from rookery.kernel.errors import Invalid, RookeryError
@@ -184,7 +185,7 @@ def test_queries_and_headers_are_read_or_refused(query: bytes, header: str) -> N
             assert ENGLISH.sentence(error.message, error.params)
     assert languages().choose(header) is ENGLISH
     assert parsing.etag_matches(header, '"a"') in (True, False)
-    assert len(parsing.app_name(None, header)) <= 50
+    assert len(app_name(None, header)) <= 50
 
 
 # --- settings --------------------------------------------------------------------------------------------------

@@ -394,12 +394,13 @@ async def open_network(
 def public_app(network: Network, ready: Readiness) -> Any:
     """The ASGI application that people and their clients talk to."""
     # Only a server needs a web framework; commands start in half the time without it.
+    from rookery.gateways.http.limits import RateLimits
     from rookery.gateways.rest.access import AccessLog
     from rookery.gateways.rest.admission import Admission, Capacity
     from rookery.gateways.rest.app import RestOptions, create_app
     from rookery.gateways.rest.fragments import Fragments
-    from rookery.gateways.rest.limits import RateLimits
     from rookery.gateways.rest.proxies import FromProxies
+    from rookery.gateways.web.app import PageOptions, create_pages
 
     settings = network.settings
     limits = RateLimits(rates(settings))
@@ -424,16 +425,39 @@ def public_app(network: Network, ready: Readiness) -> Any:
     # After either: what is cut from the one's memory and the other's is right only once both are fresh.
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
+    users = traced_calls(network, network.users, Users)
+    graph = traced_calls(network, network.graph, Graph)
+    choices = traced_calls(network, network.choices, Choices)
+    ingestion = traced_calls(network, network.ingestion, TweetIngestion)
+    reads = traced_calls(network, network.reads, TweetReads)
+    timelines = traced_calls(network, network.timelines, Timelines)
+    top = traced_calls(network, network.top, TopTimelines)
+    drafts = traced_calls(network, network.drafts, Drafts)
+    pages = None
+    if settings.pages:
+        pages = create_pages(
+            users=users,
+            graph=graph,
+            choices=choices,
+            ingestion=ingestion,
+            reads=reads,
+            timelines=timelines,
+            top=top,
+            drafts=drafts,
+            clock=network.clock,
+            limits=limits,
+            options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
+        )
     app = create_app(
-        users=traced_calls(network, network.users, Users),
-        graph=traced_calls(network, network.graph, Graph),
-        choices=traced_calls(network, network.choices, Choices),
-        ingestion=traced_calls(network, network.ingestion, TweetIngestion),
-        reads=traced_calls(network, network.reads, TweetReads),
-        timelines=traced_calls(network, network.timelines, Timelines),
-        drafts=traced_calls(network, network.drafts, Drafts),
+        users=users,
+        graph=graph,
+        choices=choices,
+        ingestion=ingestion,
+        reads=reads,
+        timelines=timelines,
+        drafts=drafts,
         moderation=traced_calls(network, network.moderation, Moderation),
-        top=traced_calls(network, network.top, TopTimelines),
+        top=top,
         archives=traced_calls(network, network.archives, Archives),
         notifications=traced_calls(network, network.notifications, Notifications),
         record_interest=network.interests.note,
@@ -449,6 +473,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         limits=limits,
         fragments=fragments,
         access=AccessLog() if settings.access_log else None,
+        pages=pages,
     )
     app = traced_app(network, app)
     return FromProxies(app, list(settings.trusted_proxies)) if settings.trusted_proxies else app

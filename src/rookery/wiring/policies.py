@@ -11,7 +11,7 @@ from rookery.services.users.rules import UsersPolicy
 from rookery.settings import Settings
 
 if TYPE_CHECKING:
-    from rookery.gateways.rest.limits import Rates
+    from rookery.gateways.http.limits import Rates
 
 
 def users_policy(settings: Settings) -> UsersPolicy:
@@ -62,7 +62,7 @@ def weights(settings: Settings) -> Weights:
 
 def rates(settings: Settings) -> "Rates":
     """What a client may ask for in a while."""
-    from rookery.gateways.rest.limits import Rates
+    from rookery.gateways.http.limits import Rates
 
     if not settings.rate_limits:
         return Rates(reads=0, writes=0, guest_reads=0, guest_writes=0)

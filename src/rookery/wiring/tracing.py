@@ -38,8 +38,8 @@ def traced_app(network: "Network", app: Any) -> Any:
     """`app` with a span for each request, where there are traces; itself where there are none."""
     if network.traces is None:
         return app
+    from rookery.gateways.http.requests import TRACE
     from rookery.gateways.rest.proxies import PROXIED
-    from rookery.gateways.rest.runner import TRACE
 
     def seen(scope: Any) -> tuple[str, str]:
         trace = scope.get(TRACE)

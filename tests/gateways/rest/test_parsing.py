@@ -2,8 +2,9 @@
 
 import pytest
 
+from rookery.gateways.http.errors import WrongType
+from rookery.gateways.http.requests import app_name
 from rookery.gateways.rest import parsing, shapes
-from rookery.gateways.rest.problems import WrongType
 from rookery.kernel.errors import Invalid, Malformed, RookeryError, Unauthorized
 
 
@@ -143,10 +144,10 @@ def test_idempotency_keys_are_visible_ascii():
 
 
 def test_a_client_without_a_name_is_called_by_its_user_agent():
-    assert parsing.app_name("my app", "curl/8") == "my app"
-    assert parsing.app_name(None, "curl/8") == "curl/8"
-    assert parsing.app_name(None, "a\x00\x07b" + "c" * 100) == ("a b" + "c" * 100)[:50]
-    assert parsing.app_name(None, None) == ""
+    assert app_name("my app", "curl/8") == "my app"
+    assert app_name(None, "curl/8") == "curl/8"
+    assert app_name(None, "a\x00\x07b" + "c" * 100) == ("a b" + "c" * 100)[:50]
+    assert app_name(None, None) == ""
 
 
 def test_etags_are_compared_weakly():

@@ -4,7 +4,7 @@ import json
 import struct
 from pathlib import Path
 
-from rookery.gateways.rest.language import ENGLISH, Catalogs
+from rookery.gateways.http.language import ENGLISH, Catalogs
 from rookery.gateways.rest.problems import problem
 from rookery.kernel.errors import FieldError, Forbidden, Invalid, TooMany, Unauthorized
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 
-from rookery.gateways.rest.runner import Trace
+from rookery.gateways.http.requests import Trace
 
 _log: Any = structlog.get_logger("rookery.access")
 

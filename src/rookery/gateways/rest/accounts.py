@@ -5,7 +5,8 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
-from rookery.gateways.rest import parameters, parsing, shapes
+from rookery.gateways.http.requests import app_name
+from rookery.gateways.rest import parameters, shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
 from rookery.gateways.rest.interests import Interests
 from rookery.gateways.rest.present import Presenter, encode, session
@@ -174,14 +175,14 @@ class AccountCalls:
     async def register(self, call: Call) -> Answer:
         new = call.body(shapes.NewUser)
         fields = structs.asdict(new)
-        app = parsing.app_name(fields.pop("app"), call.headers.get("user-agent"))
+        app = app_name(fields.pop("app"), call.headers.get("user-agent"))
         made = await self._users.register(Registration(**fields), call.client(app))
         location = {"Location": f"/v1/users/{made.account.user.id}"}
         return Answer(encode(await self._presenter.signed_in(made)), 201, location)
 
     async def log_in(self, call: Call) -> Answer:
         given = call.body(shapes.LogIn)
-        app = parsing.app_name(given.app, call.headers.get("user-agent"))
+        app = app_name(given.app, call.headers.get("user-agent"))
         made = await self._users.log_in(given.login, given.password, call.client(app))
         location = {"Location": f"/v1/sessions/{made.session.id}"}
         return Answer(encode(await self._presenter.signed_in(made)), 201, location)

@@ -14,7 +14,9 @@ from litestar.response.streaming import ASGIStreamingResponse
 from msgspec import Struct
 
 import rookery
-from rookery.gateways.rest import problems
+from rookery.gateways.http.errors import WrongMethod, no_such_route
+from rookery.gateways.http.language import Catalogs
+from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.accounts import AccountCalls
 from rookery.gateways.rest.admin import AdminCalls
@@ -28,8 +30,6 @@ from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
-from rookery.gateways.rest.language import Catalogs
-from rookery.gateways.rest.limits import RateLimits
 from rookery.gateways.rest.notifications import NotificationCalls
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
@@ -49,6 +49,9 @@ from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
 
 Call = Request[Any, Any, Any]
+
+_API = ("/v1", "/livez", "/readyz")
+"""Paths of the API beside those below /v1/."""
 
 
 class RestOptions(Struct, frozen=True, kw_only=True):
@@ -86,11 +89,12 @@ def create_app(
     limits: RateLimits,
     fragments: Fragments | None = None,
     access: AccessLog | None = None,
+    pages: App | None = None,
 ) -> App:
     """The application that serves the API, its reference and its health.
 
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
-    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it.
+    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it. `pages` answers all that is not the API's.
     """
     presenter = Presenter(graph, reads)
     fragments = fragments or Fragments()
@@ -117,7 +121,7 @@ def create_app(
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
         *ArchiveCalls(archives=archives).operations(),
     ]
-    operations += site_operations(operations, ready=ready, version=rookery.__version__)
+    operations += site_operations(operations, ready=ready, version=rookery.__version__, root=pages is None)
 
     def failed(request: Call, error: Exception) -> Response[bytes]:
         return _failed(request, error, runner)
@@ -130,7 +134,7 @@ def create_app(
         logging_config=None,
     )
     return Edge(
-        app,
+        app if pages is None else _Beside(app, pages),
         runner,
         HotRoutes(operations),
         metrics=metrics,
@@ -139,6 +143,19 @@ def create_app(
         admission=admission,
         access=access,
     )
+
+
+class _Beside:
+    """The API, and the pages beside it."""
+
+    def __init__(self, api: App, pages: App) -> None:
+        self._api = api
+        self._pages = pages
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path: str = scope["path"]
+        mine = path.startswith("/v1/") or path in _API or scope["type"] != "http"
+        await (self._api if mine else self._pages)(scope, receive, send)
 
 
 def _routes(operations: Sequence[Operation], runner: Runner) -> list[HTTPRouteHandler]:
@@ -176,9 +193,9 @@ def _failed(request: Call, error: Exception, runner: Runner) -> Response[bytes]:
 def _told(status: int, method: str) -> RookeryError:
     match status:
         case 404:
-            return problems.no_such_route()
+            return no_such_route()
         case 405:
-            return problems.WrongMethod("{method} is not offered here", method=method)
+            return WrongMethod("{method} is not offered here", method=method)
         case _:
             return Malformed("the request can't be read")
 

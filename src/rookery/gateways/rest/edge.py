@@ -6,12 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from rookery.gateways.http.errors import too_large
+from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace
 from rookery.gateways.rest.access import AccessLog
 from rookery.gateways.rest.admission import Admission
 from rookery.gateways.rest.calls import JSON, Answer
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.proxies import PROXIED, given_id
-from rookery.gateways.rest.runner import TRACE, Receive, Runner, Scope, Trace, too_large
+from rookery.gateways.rest.runner import Runner
 from rookery.infra.telemetry.port import Requests
 
 Message = dict[str, Any]
@@ -19,11 +21,9 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-_SAFE: Final[Sequence[Header]] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
+_SAFE: Final[Sequence[Header]] = ((b"x-content-type-options", b"nosniff"),)
 _DEFAULTS: Final[Sequence[Header]] = (
+    (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
     # An answer is data: a browser that is led to one shows it and runs nothing of it.
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -90,7 +90,9 @@ class Edge:
 
         try:
             client = scope["client"]
-            turn = self._admission.enter(method, headers.get("authorization"), client[0] if client else "", started)
+            # A browser is told by its cookies.
+            caller = headers.get("authorization") or headers.get("cookie")
+            turn = self._admission.enter(method, caller, client[0] if client else "", started)
             # HEAD is answered as GET (RFC 9110, 9.3.2); the server leaves the body out.
             if method == "HEAD":
                 scope = {**scope, "method": "GET"}

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from rookery.gateways.rest.problems import WrongType
+from rookery.gateways.http.errors import WrongType
 from rookery.kernel.errors import FieldError, Invalid, Malformed, Unauthorized
 
 T = TypeVar("T")
@@ -24,8 +24,6 @@ _MISSING: Final = re.compile(r"^Object missing required field `(.*?)`")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*?)`")
 _BEARER: Final = re.compile(r"\s*bearer \s*([A-Za-z0-9._~+/-]+=*)\s*", re.IGNORECASE | re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_APP_LENGTH: Final = 50
 
 
 def body(raw: bytes, type: type[T]) -> T:
@@ -163,11 +161,6 @@ def idempotency_key(header: str | None) -> str | None:
             "{field} is 1 to 255 visible ASCII characters", field="Idempotency-Key", code="invalid_idempotency_key"
         )
     return header
-
-
-def app_name(declared: str | None, user_agent: str | None) -> str:
-    """What a client is called in the list of sessions: the name it declares, else its User-Agent, cut to 50 characters."""
-    return declared or _CONTROLS.sub(" ", user_agent or "").strip()[:_APP_LENGTH]
 
 
 def etag_matches(header: str | None, etag: str) -> bool:

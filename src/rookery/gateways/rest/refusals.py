@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from rookery.gateways.rest.language import ENGLISH
+from rookery.gateways.http.language import ENGLISH
 from rookery.gateways.rest.problems import problem
 from rookery.kernel.errors import RookeryError
 

@@ -1,49 +1,28 @@
 """What happens around every call: who asks, what they may, what they sent, and what of that goes wrong."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import blake2b
 from traceback import format_exception
 from typing import Any, Final
 
 import structlog
-from msgspec import Struct
 
+from rookery.gateways.http.errors import internal
+from rookery.gateways.http.language import Catalogs
+from rookery.gateways.http.limits import RateLimits
+from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace, read_body
 from rookery.gateways.rest import parsing
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
-from rookery.gateways.rest.language import Catalogs
-from rookery.gateways.rest.limits import RateLimits
-from rookery.gateways.rest.problems import TooLarge, internal, problem
-from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
+from rookery.gateways.rest.problems import problem
+from rookery.kernel.errors import Forbidden, RookeryError, Unauthorized
 from rookery.services.timelines.contract import Timelines
 from rookery.services.users.contract import Identity, Role, Users
-
-Scope = Any
-"""ASGI's scope: a mapping, which servers and frameworks type each in their way."""
-Receive = Callable[[], Awaitable[Any]]
 
 _ADMIN: Final = "admin"
 _ETAGGED: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 _log: Any = structlog.get_logger("rookery.rest")
-
-
-class Trace(Struct):
-    """What is known of a request while it runs."""
-
-    request_id: str
-    headers: Mapping[str, str]
-    """The request's headers by name in lower case; of a repeated one the last."""
-    route: str = "unmatched"
-    """The template of the route, once one was found."""
-    user_id: int = 0
-    """Who asks, once that is known; 0 for a guest."""
-    limits: Sequence[tuple[bytes, bytes]] = ()
-    """Headers of the answer that tell how much more may be asked."""
-
-
-TRACE: Final = "rookery.trace"
-"""Where a scope keeps its `Trace`."""
 
 
 class Runner:
@@ -168,31 +147,6 @@ class Runner:
         await self._users.seen(identity.user_id)
         await self._timelines.visited(identity.user_id)
         return identity
-
-
-async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """The request's body, up to `limit` bytes, whether its length was declared or not. Raises TooLarge beyond."""
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise too_large(limit)
-    parts: list[bytes] = []
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Malformed("the body ended early", code="body_incomplete")
-        part: bytes = message.get("body", b"")
-        length += len(part)
-        if length > limit:
-            raise too_large(limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def too_large(limit: int) -> TooLarge:
-    """The error of a body longer than `limit` bytes."""
-    return TooLarge("the body is longer than {limit} bytes", limit=limit)
 
 
 def _tagged(answer: Answer, headers: Mapping[str, str]) -> Answer:

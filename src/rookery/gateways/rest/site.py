@@ -17,16 +17,18 @@ _OK: Final = "ok"
 _PAGE_HEADERS: Final = {"Content-Security-Policy": reference.CSP, "Cache-Control": "no-cache"}
 
 
-def site_operations(operations: Sequence[Operation], *, ready: Ready, version: str) -> list[Operation]:
-    """The calls that tell about the server and about `operations`; none of them needs a token."""
+def site_operations(operations: Sequence[Operation], *, ready: Ready, version: str, root: bool) -> list[Operation]:
+    """The calls that tell about the server and about `operations`; none of them needs a token. `root`: the one at / too."""
     document = openapi.document(operations, version=version)
     encoded = msgspec.json.encode(document)
     pages = {
-        "/": Answer(reference.welcome_page(), headers=_PAGE_HEADERS, media_type=_HTML),
         "/v1/docs": Answer(reference.reference_page(document), headers=_PAGE_HEADERS, media_type=_HTML),
         openapi.PATH: Answer(encoded, headers={"Cache-Control": "no-cache"}),
         "/livez": Answer(msgspec.json.encode(shapes.Health(_OK, {}))),
     }
+
+    if root:
+        pages["/"] = Answer(reference.welcome_page(), headers=_PAGE_HEADERS, media_type=_HTML)
 
     async def readyz(call: Call) -> Answer:
         parts = dict(ready())

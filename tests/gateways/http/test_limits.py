@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.gateways.rest.limits import Limited, RateLimits, Rates
+from rookery.gateways.http.limits import Limited, RateLimits, Rates
 from rookery.kernel.clock import ManualClock
 from rookery.kernel.errors import TooMany
 from tests.gateways.rest.conftest import Server, problem, serving
@@ -78,7 +78,7 @@ def test_no_client_gets_more_than_the_limit_and_what_wore_off(limit: int, pauses
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rookery.gateways.rest.limits._CAPACITY", 100)
+    monkeypatch.setattr("rookery.gateways.http.limits._CAPACITY", 100)
     limits = RateLimits(Rates(guest_reads=10))
     bucket = limits._guest[False]
     assert bucket is not None

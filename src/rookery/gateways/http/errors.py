@@ -1,0 +1,46 @@
+"""Errors that belong to HTTP, not to any service."""
+
+from rookery.kernel.errors import NotFound, RookeryError
+
+
+class WrongMethod(RookeryError):
+    """The path is there, but not for this method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooLarge(RookeryError):
+    """The body is longer than the limit."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class WrongType(RookeryError):
+    """The body is of a type that is not read here."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Internal(RookeryError):
+    """Something broke. What it was stands in the log, under the request's id."""
+
+    status = 500
+    code = "internal"
+
+
+def internal() -> Internal:
+    """The error that tells nothing of what broke."""
+    return Internal("something went wrong here; it was logged under the request's id")
+
+
+def no_such_route() -> NotFound:
+    """The error of a path that no route has."""
+    return NotFound("there is nothing at this address", code="no_such_route")
+
+
+def too_large(limit: int) -> TooLarge:
+    """The error of a body longer than `limit` bytes."""
+    return TooLarge("the body is longer than {limit} bytes", limit=limit)
