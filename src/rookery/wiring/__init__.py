@@ -433,6 +433,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
+    notifications = traced_calls(network, network.notifications, Notifications)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -444,6 +445,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
             timelines=timelines,
             top=top,
             drafts=drafts,
+            notifications=notifications,
             clock=network.clock,
             limits=limits,
             options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
@@ -459,7 +461,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         moderation=traced_calls(network, network.moderation, Moderation),
         top=top,
         archives=traced_calls(network, network.archives, Archives),
-        notifications=traced_calls(network, network.notifications, Notifications),
+        notifications=notifications,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

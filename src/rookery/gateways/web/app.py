@@ -11,8 +11,9 @@ from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.web.accounts import AccountPages
 from rookery.gateways.web.compose import ComposePages
 from rookery.gateways.web.home import HomePages
+from rookery.gateways.web.notifications import NotificationPages
 from rookery.gateways.web.profiles import ProfilePages
-from rookery.gateways.web.rendering import STATIC, Renderer, Unread
+from rookery.gateways.web.rendering import STATIC, Renderer
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.runner import PageRunner
 from rookery.gateways.web.static import StaticFiles
@@ -21,6 +22,7 @@ from rookery.gateways.web.visits import Reply
 from rookery.kernel.clock import Clock
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.notifications.contract import Notifications
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -52,10 +54,10 @@ def create_pages(
     timelines: Timelines,
     top: TopTimelines,
     drafts: Drafts,
+    notifications: Notifications,
     clock: Clock,
     limits: RateLimits,
     options: PageOptions,
-    unread: Unread | None = None,
 ) -> "Pages":
     """The application that serves the pages and their files. It is called by what serves the API, around which requests are
     traced, let in and measured.
@@ -63,13 +65,14 @@ def create_pages(
     catalogs = Catalogs(options.catalogs)
     static = StaticFiles(STATIC)
     languages = {tag: _LANGUAGES.get(tag, tag) for tag in catalogs.tags()}
-    render = Renderer(static, name=options.name, languages=languages, unread=unread)
+    render = Renderer(static, name=options.name, languages=languages, unread=notifications.unread_count)
     routes = [
         *static.routes(),
         *HomePages(render=render, timelines=timelines, top=top, reads=reads, graph=graph, choices=choices).routes(),
         *TweetPages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
         *ComposePages(render=render, reads=reads, ingestion=ingestion, drafts=drafts).routes(),
         *ProfilePages(render=render, users=users, graph=graph, reads=reads).routes(),
+        *NotificationPages(render=render, notifications=notifications).routes(),
         *AccountPages(render=render, users=users, catalogs=catalogs).routes(),
     ]
     runner = PageRunner(
