@@ -7,7 +7,7 @@ import pytest
 from rookery.infra.events.port import decode
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.services.moderation.contract import OPERATOR, ListAction, ListName
-from rookery.services.notifications.contract import Notified, Read
+from rookery.services.notifications.contract import Kind, Notified, Read
 from rookery.services.tweets.contract import Standing, StandingChange
 from rookery.services.users.contract import ProfileChange
 from tests.gateways.rest.conftest import Person, Server, post, problem
@@ -38,7 +38,7 @@ async def unread(server: Server, person: Person) -> int:
 async def told(server: Server) -> list[Notified | Read]:
     """What people were told by events, once they were told of everything."""
     await server.caught_up()
-    rows = server.network.database._reader.raw.execute(
+    rows: list[Any] = server.network.database._reader.raw.execute(
         "SELECT name, body FROM events_log WHERE topic = 'notifications' ORDER BY \"offset\""
     ).fetchall()
     return [event for name, body in rows if isinstance(event := decode(name, body), Notified | Read)]
@@ -300,8 +300,8 @@ async def test_everybody_is_told_by_an_event_with_what_is_unread(server: Server,
     found = await listed(server, ann)
     of_ann = [one for one in events if one.user_id == int(ann.id)]
     assert of_ann == [
-        Notified(int(ann.id), int(found[1]["id"]), "mention", 1),
-        Notified(int(ann.id), int(found[0]["id"]), "favorite", 2),
+        Notified(int(ann.id), int(found[1]["id"]), Kind.MENTION, 1),
+        Notified(int(ann.id), int(found[0]["id"]), Kind.FAVORITE, 2),
     ]
     assert [one.kind for one in events if one.user_id == int(bob.id) and isinstance(one, Notified)] == ["mention"]
     assert await told(server) == events, "once"

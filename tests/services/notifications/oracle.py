@@ -3,7 +3,7 @@ tables and shares `visible` alone.
 """
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.ids import is_imported
@@ -28,7 +28,7 @@ class NotificationTruth(Truth):
     def __init__(self, database: SqliteDatabase) -> None:
         super().__init__(database)
 
-        def rows(text: str) -> list[tuple[int, ...]]:
+        def rows(text: str) -> list[Any]:
             return database._reader.raw.execute(text).fetchall()
 
         self.quotes: dict[int, int] = dict(

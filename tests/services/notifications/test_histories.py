@@ -1,6 +1,7 @@
 """Notifications equal the truth after any history, whatever was delivered twice, late, or in another order."""
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -107,7 +108,7 @@ class NotifiedHistories(Histories):
     async def deliver(self, draw: random.Random, anew: bool) -> None:
         await caught_up(self.network)
         database = self.network.database
-        rows = database._reader.raw.execute('SELECT "offset", at, name, body FROM events_log').fetchall()
+        rows: list[Any] = database._reader.raw.execute('SELECT "offset", at, name, body FROM events_log').fetchall()
         log = [
             Appended(offset, at, event)
             for offset, at, name, body in rows
