@@ -104,8 +104,12 @@ async def test_unread_ones_are_counted_up_to_a_hundred(world: World) -> None:
         await world.network.ingestion.post(world.crowd[0], NewTweet(f"{number} @ann"))
     await caught_up(world.network)
     assert await world.notifications.unread_count(world.ann) == 100
+    assert max(one.unread for one in world.told()) == 100
     newest = (await world.mine())[0].id
     assert await world.notifications.read(world.ann, newest) == 0
+    await world.network.ingestion.post(world.crowd[0], NewTweet("one more @ann"))
+    await caught_up(world.network)
+    assert world.told()[-1].unread == 1
 
 
 async def test_what_is_old_goes_and_what_somebody_joined_in_stays(world: World) -> None:

@@ -9,7 +9,7 @@ import structlog
 from msgspec import UNSET
 
 from rookery.infra.workers.port import Worker
-from rookery.kernel.clock import Clock, Millis
+from rookery.kernel.clock import MINUTE, Clock, Millis
 from rookery.kernel.filling import MAX_ROWS, Keyed, fill
 from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.kernel.pages import Page, Slice
@@ -40,6 +40,12 @@ _DEEPEST: Final = 300
 _AT_ONCE: Final = 200
 """Notifications that people are told of in one transaction."""
 
+_FULL_FOR: Final[Millis] = MINUTE
+"""Time for which somebody with MOST_UNREAD is taken to have so many still, when they are told of more."""
+
+_MANY_FULL: Final = 10_000
+"""People for whom that is remembered."""
+
 _STUMBLE: Final = 1.0
 """Seconds between tries to tell, while the store is away."""
 
@@ -66,6 +72,8 @@ class NotificationService:
         self._reads = reads
         self._clock = clock
         self._lifetime = lifetime
+        self._full: dict[int, tuple[Person, Millis]] = {}
+        """People who have MOST_UNREAD, as they were when that was counted, and until when it holds."""
         self._wake = asyncio.Event()
         store.on_news(self._wake.set)
         self.worker = Worker("notifications", self._run)
@@ -204,13 +212,27 @@ class NotificationService:
                 if one is not None and one.newest > told and not one.notification.read
             ]
             if new:
-                unread = await self._unread(user_id, person, person.read_upto)
+                unread = await self._unread_now(user_id, person)
                 events.update((one.id, Notified(user_id, one.id, one.kind, unread)) for one in new)
             self.worker.beat()
             # Others go on meanwhile: nobody waits for this one.
             await asyncio.sleep(0)
         await self._store.told(told, rows[-1].item.id, [events[id] for id in sorted(events)])
         return len(rows)
+
+    async def _unread_now(self, user_id: int, person: Person) -> int:
+        """As `_unread`; whoever never reads, and is told often, is not counted anew each time."""
+        now = self._clock.now()
+        known = self._full.get(user_id)
+        if known is not None and known[0] == person and now < known[1]:
+            return MOST_UNREAD
+        unread = await self._unread(user_id, person, person.read_upto)
+        self._full.pop(user_id, None)
+        if unread >= MOST_UNREAD:
+            if len(self._full) >= _MANY_FULL:
+                self._full.clear()
+            self._full[user_id] = person, now + _FULL_FOR
+        return unread
 
     async def _run(self) -> None:
         while True:
