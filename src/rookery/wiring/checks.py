@@ -33,8 +33,8 @@ class Repaired(msgspec.Struct):
 async def check(network: "Network", *, sample: int, seed: int) -> list[str]:
     """What is wrong with the data, in sentences; none where all is well.
 
-    The file itself, page by page; counts against rows, the hashtags' index against tweets, both directions of follows, and up to
-    `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random.
+    The file itself, page by page; counts against rows, notifications' groups too, the hashtags' index against tweets, both directions
+    of follows, and up to `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random.
     """
     if found := await asyncio.to_thread(network.database.verify):
         return found  # what can't be read can't be compared
