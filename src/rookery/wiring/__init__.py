@@ -46,6 +46,8 @@ from rookery.services.notifications import consumers as notifications_consumers
 from rookery.services.notifications.contract import Notifications
 from rookery.services.notifications.service import NotificationService
 from rookery.services.notifications.store import NotificationStore
+from rookery.services.ops.contract import Ops
+from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.affinities import Affinities
@@ -81,6 +83,7 @@ from rookery.wiring.checks import rebuild as rebuild
 from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
+from rookery.wiring.figures import NetworkFigures
 from rookery.wiring.names import DATABASE as DATABASE
 from rookery.wiring.names import EVENTS as EVENTS
 from rookery.wiring.names import MARK as MARK
@@ -243,6 +246,10 @@ class Network:
         self.users.watch(self.erasing.account_changed)
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
+        self.figures = NetworkFigures(self)
+        self.ops = OpsService(
+            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+        )
         # Removing many old events at once takes long, and is no stall.
         self.upkeep = Worker("upkeep", self._tend_always, slack=10)
         self.watchdog = Watchdog(settings.worker_stall_seconds)
@@ -266,9 +273,9 @@ class Network:
 
     def tend_always(self) -> None:
         """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
-        rankings, upkeep, the guard of the loop.
+        rankings, samples of figures, upkeep, the guard of the loop.
         """
-        parts = self.interests, self.drafts, self.archives, self.erasing, self.top
+        parts = self.interests, self.drafts, self.archives, self.erasing, self.top, self.ops
         workers = *(part.worker for part in parts), self.upkeep
         for worker in workers:
             worker.start()
@@ -278,6 +285,7 @@ class Network:
     async def stop(self) -> None:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
+        await self.ops.worker.stop()
         await self.upkeep.stop()
         await self.notifications.worker.stop()
         await self.erasing.worker.stop()
@@ -421,7 +429,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
             gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
         )
     )
+    network.figures.at_work = lambda: admission.at_work
     fragments = Fragments()
+    network.figures.caches["fragments"] = fragments
     # After either: what is cut from the one's memory and the other's is right only once both are fresh.
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
@@ -434,6 +444,8 @@ def public_app(network: Network, ready: Readiness) -> Any:
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
     notifications = traced_calls(network, network.notifications, Notifications)
+    moderation = traced_calls(network, network.moderation, Moderation)
+    ops = traced_calls(network, network.ops, Ops)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -446,9 +458,16 @@ def public_app(network: Network, ready: Readiness) -> Any:
             top=top,
             drafts=drafts,
             notifications=notifications,
+            moderation=moderation,
+            ops=ops,
             clock=network.clock,
             limits=limits,
-            options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
+            options=PageOptions(
+                name=settings.name,
+                public_reads=settings.public_reads,
+                body_limit=settings.body_limit,
+                labels=settings.tweet_labels,
+            ),
         )
     app = create_app(
         users=users,
@@ -458,10 +477,11 @@ def public_app(network: Network, ready: Readiness) -> Any:
         reads=reads,
         timelines=timelines,
         drafts=drafts,
-        moderation=traced_calls(network, network.moderation, Moderation),
+        moderation=moderation,
         top=top,
         archives=traced_calls(network, network.archives, Archives),
         notifications=notifications,
+        ops=ops,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -31,6 +31,7 @@ from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
 from rookery.gateways.rest.notifications import NotificationCalls
+from rookery.gateways.rest.ops import OpsCalls
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
 from rookery.gateways.rest.runner import Runner
@@ -44,6 +45,7 @@ from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.moderation.contract import Moderation
 from rookery.services.notifications.contract import Notifications
+from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -80,6 +82,7 @@ def create_app(
     moderation: Moderation,
     archives: Archives,
     notifications: Notifications,
+    ops: Ops,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -97,7 +100,7 @@ def create_app(
     block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it. `pages` answers all that is not the API's.
     """
     presenter = Presenter(graph, reads)
-    fragments = fragments or Fragments()
+    fragments = Fragments() if fragments is None else fragments
     interests = Interests(record_interest, clock)
     runner = Runner(
         users=users,
@@ -120,6 +123,7 @@ def create_app(
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
         *ArchiveCalls(archives=archives).operations(),
+        *OpsCalls(ops=ops).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__, root=pages is None)
 

@@ -9,9 +9,11 @@ import rookery
 from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.web.accounts import AccountPages
+from rookery.gateways.web.administration import AdministrationPages
 from rookery.gateways.web.compose import ComposePages
 from rookery.gateways.web.home import HomePages
 from rookery.gateways.web.notifications import NotificationPages
+from rookery.gateways.web.operating import OperatorPages
 from rookery.gateways.web.profiles import ProfilePages
 from rookery.gateways.web.rendering import STATIC, Renderer
 from rookery.gateways.web.router import Router
@@ -23,6 +25,8 @@ from rookery.kernel.clock import Clock
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.notifications.contract import Notifications
+from rookery.services.moderation.contract import Moderation
+from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -42,6 +46,8 @@ class PageOptions(Struct, frozen=True, kw_only=True):
     """The longest form, in bytes."""
     catalogs: Path = Path(rookery.__file__).parent / "locale"
     """The folder of the gettext catalogs."""
+    labels: tuple[str, ...] = ()
+    """What moderators may label tweets with."""
 
 
 def create_pages(
@@ -55,6 +61,8 @@ def create_pages(
     top: TopTimelines,
     drafts: Drafts,
     notifications: Notifications,
+    moderation: Moderation,
+    ops: Ops,
     clock: Clock,
     limits: RateLimits,
     options: PageOptions,
@@ -74,6 +82,10 @@ def create_pages(
         *ProfilePages(render=render, users=users, graph=graph, reads=reads).routes(),
         *NotificationPages(render=render, notifications=notifications).routes(),
         *AccountPages(render=render, users=users, catalogs=catalogs).routes(),
+        *OperatorPages(render=render, ops=ops).routes(),
+        *AdministrationPages(
+            render=render, moderation=moderation, users=users, reads=reads, labels=options.labels
+        ).routes(),
     ]
     runner = PageRunner(
         router=Router(routes),

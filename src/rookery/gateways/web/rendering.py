@@ -177,20 +177,21 @@ def _short(moment: Millis, now: Millis, language: Language) -> str:
 
 @lru_cache(maxsize=4096)
 def _compacted(number: int, tag: str) -> str:
-    return format_compact_decimal(number, locale=_locale(tag), fraction_digits=1 if number < 100_000 else 0)
+    return format_compact_decimal(number, locale=locale_of(tag), fraction_digits=1 if number < 100_000 else 0)
 
 
 @lru_cache(maxsize=4096)
 def _day(day: int, today: int, tag: str) -> str:
     date = to_datetime(day * DAY)
-    return format_date(date, "medium" if today - day > 300 else "d MMM", locale=_locale(tag))
+    return format_date(date, "medium" if today - day > 300 else "d MMM", locale=locale_of(tag))
 
 
 @lru_cache(maxsize=16384)
 def _written(minute: int, tag: str) -> str:
-    return format_datetime(to_datetime(minute * MINUTE), "medium", locale=_locale(tag)) + " UTC"
+    return format_datetime(to_datetime(minute * MINUTE), "medium", locale=locale_of(tag)) + " UTC"
 
 
 @lru_cache(maxsize=64)
-def _locale(tag: str) -> Locale:
+def locale_of(tag: str) -> Locale:
+    """What Babel knows of a language."""
     return Locale.parse(tag, sep="-")
