@@ -24,8 +24,8 @@ from rookery.gateways.web.visits import Reply
 from rookery.kernel.clock import Clock
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
-from rookery.services.notifications.contract import Notifications
 from rookery.services.moderation.contract import Moderation
+from rookery.services.notifications.contract import Notifications
 from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
