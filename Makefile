@@ -57,7 +57,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --gener
 lock: $(ENV)/dev.stamp ## remake the lock files; ARGS="--upgrade" brings newer versions
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs an environment of Python 3.11")'
 	@$(COMPILE) $(ARGS) --extra build --output-file requirements/run.txt pyproject.toml
-	@$(COMPILE) $(ARGS) --extra build --extra bench --extra traces --extra dev --constraint requirements/run.txt \
+	@$(COMPILE) $(ARGS) --extra build --extra bench --extra traces --extra standard --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean: ## remove the environment and everything made by tools; data folders stay

@@ -446,6 +446,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     notifications = traced_calls(network, network.notifications, Notifications)
     moderation = traced_calls(network, network.moderation, Moderation)
     ops = traced_calls(network, network.ops, Ops)
+    archives = traced_calls(network, network.archives, Archives)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -460,6 +461,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
             notifications=notifications,
             moderation=moderation,
             ops=ops,
+            archives=archives,
             clock=network.clock,
             limits=limits,
             options=PageOptions(
@@ -467,6 +469,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
                 public_reads=settings.public_reads,
                 body_limit=settings.body_limit,
                 labels=settings.tweet_labels,
+                grace_days=settings.grace_days,
             ),
         )
     app = create_app(
@@ -479,9 +482,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
         drafts=drafts,
         moderation=moderation,
         top=top,
-        archives=traced_calls(network, network.archives, Archives),
         notifications=notifications,
         ops=ops,
+        archives=archives,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -35,10 +35,19 @@ class Renderer:
     """Makes pages of templates."""
 
     def __init__(
-        self, static: StaticFiles, *, name: str, languages: Mapping[str, str], unread: Unread | None = None
+        self,
+        static: StaticFiles,
+        *,
+        name: str,
+        languages: Mapping[str, str],
+        unread: Unread | None = None,
+        waiting: Unread | None = None,
     ) -> None:
-        """`name` is the network's; `languages` are those that can be chosen, by tag, as they call themselves."""
+        """`name` is the network's; `languages` are those that can be chosen, by tag, as they call themselves; `waiting` tells how
+        many ask to follow somebody.
+        """
         self._unread = unread
+        self._waiting = waiting
         env: Any = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -74,7 +83,11 @@ class Renderer:
         unread = 0
         if self._unread is not None and visit.identity is not None and not visit.fragment:
             unread = await self._unread(visit.identity.user_id)
-        return Reply(self._render(visit, template, {**context, "unread": unread}), status, headers or {})
+        waiting = 0
+        if self._waiting is not None and visit.me is not None and visit.me.protected and not visit.fragment:
+            waiting = await self._waiting(visit.me.id)
+        shown = {**context, "unread": unread, "waiting": waiting}
+        return Reply(self._render(visit, template, shown), status, headers or {})
 
     def piece(self, visit: Visit, template: str, *, status: int = 200, **context: Any) -> Reply:
         """A piece of a page, for a script."""
