@@ -25,10 +25,13 @@ async def network_in(folder: Path, clock: Clock, **settings: Any) -> AsyncGenera
 
 
 async def caught_up(network: Network) -> None:
-    """Wait until every consumer has handled all that was appended."""
-    head = await network.log.head()
-    for group in network.log.lags():
-        assert await network.log.reached(group, head, 10), f"{group} did not catch up"
+    """Wait until every consumer has handled all that was appended, and people were told of what came of it."""
+    while True:
+        head = await network.log.head()
+        for group in network.log.lags():
+            assert await network.log.reached(group, head, 10), f"{group} did not catch up"
+        if not await network.notifications.announce():
+            return
 
 
 class Server:

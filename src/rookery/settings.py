@@ -163,6 +163,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Hours between two archives of everything of theirs that a person may ask for."""
     archive_days: float = 7.0
     """Days that such an archive is kept."""
+    notification_days: float = 90.0
+    """Days that a notification is kept after the last one joined in."""
 
     hot_tweets_min: int = 100_000
     """Tweets that the cache of the hottest may hold whatever the day's number; beyond it, 20% of the last day's tweets."""
@@ -266,6 +268,7 @@ _AT_LEAST = {
     "rate_window_seconds": 1,
     "login_attempts_account": 1,
     "login_attempts_address": 1,
+    "notification_days": 1,
     "scan_seconds": 0.1,
     "worker_stall_seconds": 0.1,
     "loop_stall_seconds": 0.1,

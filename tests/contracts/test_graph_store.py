@@ -111,7 +111,7 @@ async def test_approving_makes_the_follow_once(store, database):
     assert await store.approve(2, 1) == approved
     assert await store.approve(2, 1) == approved
     assert who(await store.requests(2, FIRST)) == []
-    assert await events(database) == [FollowRequested(1, 2), FollowRequestEnded(1, 2), Followed(1, 2, 1)]
+    assert await events(database) == [FollowRequested(1, 2), FollowRequestEnded(1, 2), Followed(1, 2, 1, True)]
 
 
 async def test_what_nobody_asked_for_cannot_be_approved(store, database):

@@ -17,7 +17,12 @@ VERSIONS = Path(rookery.__file__).parent / "migrations" / "versions"
 _RUNNING = ("events_groups", "sql_version", "sqlite_sequence")
 """Tables that a start changes by itself."""
 
-_LEARNING = {"timelines_affinities": ("user_id", "author_id")}
+_LEARNING = {
+    "timelines_affinities": ("user_id", "author_id"),
+    "notifications_told": ("one",),
+    "notifications_items": ("user_id", "topic", "tweet_id"),
+    "notifications_acts": ("user_id", "topic", "tweet_id", "actor_id"),
+}
 """Tables whose rows a start keeps but changes, as their consumer catches up with the log; and what of a row stays."""
 
 

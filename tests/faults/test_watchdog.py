@@ -41,6 +41,7 @@ CONSUMERS = {
     "consumer graph",
     "consumer live",
     "consumer moderation.lists",
+    "consumer notifications",
     "consumer timelines",
     "consumer timelines.affinities",
     "consumer timelines.live",
@@ -55,6 +56,7 @@ ON_THE_LOOP = CONSUMERS | {
     "interest",
     "last-active",
     "live",
+    "notifications",
     "ranking",
     "scheduled",
     "upkeep",
@@ -163,7 +165,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
     parts = network.interests, network.drafts, network.archives, network.erasing, network.top, network.live, network.ops
-    workers |= {worker.name: worker for worker in (network.upkeep, *(part.worker for part in parts))}
+    always = network.upkeep, network.notifications.worker, *(part.worker for part in parts)
+    workers |= {worker.name: worker for worker in always}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
     await network.users.seen(world.author)
@@ -264,6 +267,8 @@ async def test_a_handler_that_hangs_or_falls_is_restarted_and_the_events_behind_
     neighbour = Neighbour(terrible)
     async with running(tmp_path, neighbour.join) as (network, operator):
         world = await World.made(network)
+        # Nobody is told of anything between the two posts.
+        await caught_up(network)
         await world.post()
         told: list[str] = []
 

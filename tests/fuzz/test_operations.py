@@ -34,6 +34,7 @@ TAGS = {
     "tweets": 25,
     "choices": 10,
     "timelines": 4,
+    "notifications": 5,
     "drafts": 6,
     "archives": 3,
     "streams": 4,

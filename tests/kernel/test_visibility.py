@@ -20,8 +20,8 @@ from rookery.kernel.visibility import (
 from rookery.kernel.words import NO_WORDS, Words
 
 ME, AUTHOR, RETWEETER, OTHER, ROOT = 1, 2, 3, 4, 5
-D, T, H, P, S = Place.DIRECT, Place.THREAD, Place.HOME, Place.TOPIC, Place.DISCOVERY
-EVERYWHERE = {D, T, H, P, S}
+D, T, H, P, S, N = Place.DIRECT, Place.THREAD, Place.HOME, Place.TOPIC, Place.DISCOVERY, Place.NOTIFICATIONS
+EVERYWHERE = {D, T, H, P, S, N}
 NOWHERE: set[Place] = set()
 
 
@@ -123,7 +123,7 @@ def test_blocks_hide_both_ways_and_mutes_only_where_nobody_asked(viewer, seen):
 
 
 MENTIONED_ME = (OTHER, ME)
-NOT_S = {D, T, H}
+NOT_S = {D, T, H, N}
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,8 @@ def test_a_tweet_is_public_if_everybody_may_read_it(visibility, protected, open_
         (me(conversations=[ROOT]), {D, T, S}),
         (me(conversations=[OTHER]), EVERYWHERE),
         (me(words=["cat"], following=[AUTHOR]), {D}),
-        (Viewer(AUTHOR, words=Words(["cat"]), muted_conversations=IdSet([ROOT])), EVERYWHERE),
+        (Viewer(AUTHOR, words=Words(["cat"]), muted_conversations=IdSet([OTHER])), EVERYWHERE),
+        (Viewer(AUTHOR, muted_conversations=IdSet([ROOT])), EVERYWHERE - {N}),
     ],
 )
 def test_what_i_chose_not_to_read_stays_out_unless_i_ask_for_it_or_wrote_it(viewer, seen):
@@ -288,7 +289,7 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
     found: list[str] = []
     me, follows = viewer.id, set(viewer.following)
     people = [author] if retweeter is None else [author, retweeter]
-    unasked, searching = place in (H, P, S), place in (T, P, S)
+    unasked, searching = place in (H, P, S, N), place in (T, P, S, N)
     for person in people:
         mine = person.id == me
         if person.state in (State.PENDING, State.DEACTIVATED, State.SUSPENDED, State.ERASED):
@@ -301,6 +302,8 @@ def objections(viewer, tweet, author, place, retweeter) -> list[str]:
             found.append("limited")
     if tweet.deleted:
         found.append("deleted")
+    if place is N and tweet.root in set(viewer.muted_conversations):
+        found.append("a conversation that I muted, though I may have written in it")
     if tweet.withheld and author.id != me:
         found.append("withheld")
     if retweeter is not None and retweeter.protected and retweeter.id not in {me, *follows}:

@@ -174,6 +174,7 @@ def import_archive(
                 users=network.users,
                 graph=network.graph,
                 choices=network.choices,
+                notifications=network.notifications,
                 ingestion=network.ingestion,
                 reads=network.reads,
                 drafts=network.drafts,

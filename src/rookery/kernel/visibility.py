@@ -61,12 +61,17 @@ class Place(Enum):
     """A home timeline, for a hashtag that I follow alone: what stays out at home or in discovery stays out."""
     DISCOVERY = "discovery"
     """Search, trends, hashtags: unlisted tweets and limited people stay out, and so does what I mute."""
+    NOTIFICATIONS = "notifications"
+    """Told to whom it concerns: what I mute stays out, my own part in a conversation included, and so do limited people whom I
+    don't follow."""
 
 
 _AT_HOME = (Place.HOME, Place.TOPIC)
 _FOUND = (Place.TOPIC, Place.DISCOVERY)
-_UNASKED = (Place.HOME, Place.TOPIC, Place.DISCOVERY)
+_UNASKED = (Place.HOME, Place.TOPIC, Place.DISCOVERY, Place.NOTIFICATIONS)
 """Where nobody asked for this very thing."""
+_AMONG_STRANGERS = (Place.THREAD, Place.TOPIC, Place.DISCOVERY, Place.NOTIFICATIONS)
+"""Where limited people appear to their followers only."""
 
 
 class ReplyRule(StrEnum):
@@ -221,9 +226,7 @@ def _account_visible(viewer: Viewer, account: AccountFacts, place: Place) -> boo
         return False
     if place in _UNASKED and id in viewer.muting:
         return False
-    return not (
-        account.state is State.LIMITED and (place is Place.THREAD or place in _FOUND) and id not in viewer.following
-    )
+    return not (account.state is State.LIMITED and place in _AMONG_STRANGERS and id not in viewer.following)
 
 
 def _addressed(viewer: Viewer, tweet: TweetFacts, author: AccountFacts, place: Place) -> bool:
@@ -241,6 +244,8 @@ def _addressed(viewer: Viewer, tweet: TweetFacts, author: AccountFacts, place: P
 
 def _wanted(viewer: Viewer, tweet: TweetFacts, place: Place) -> bool:
     """Nobody's choice, the viewer's or the conversation's author's, keeps it out of here."""
+    if place is Place.NOTIFICATIONS and tweet.root in viewer.muted_conversations:
+        return False
     if tweet.author_id == viewer.id or place is Place.DIRECT:
         return True
     if tweet.hidden and place is Place.THREAD:

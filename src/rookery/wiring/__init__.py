@@ -46,6 +46,10 @@ from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
+from rookery.services.notifications import consumers as notifications_consumers
+from rookery.services.notifications.contract import Notifications
+from rookery.services.notifications.service import NotificationService
+from rookery.services.notifications.store import NotificationStore
 from rookery.services.ops.contract import Ops
 from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
@@ -182,6 +186,15 @@ class Network:
                 list_entries=settings.blocklist_entries,
             ),
         )
+        self.notification_store = NotificationStore(database, self.log, ids)
+        self.notifications = NotificationService(
+            store=self.notification_store,
+            users=self.users,
+            graph=self.graph,
+            reads=self.reads,
+            clock=clock,
+            lifetime=int(settings.notification_days * DAY),
+        )
         self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
         self.timelines = TimelineService(
             store=self.timeline_store,
@@ -224,6 +237,7 @@ class Network:
             reads=self.reads,
             drafts=self.drafts,
             live=self.live,
+            notifications=self.notifications,
             store=archives,
             clock=clock,
             version=__version__,
@@ -246,6 +260,7 @@ class Network:
                 self.graph_store,
                 self.moderation_store,
                 self.affinities,
+                self.notification_store,
                 self.archives,
                 self.live_store,
                 LogEraser(self.log, database),
@@ -277,9 +292,11 @@ class Network:
         affinities.react(log, self.affinities)
         timelines_live.react(log, self.deliveries, self.live.prepare)
         live_consumers.react(log, self.live)
+        notifications_consumers.react(log, self.notification_store)
         await self.log.start()
         self.users.start()
-        self.watchdog.watch(*self.log.workers, self.users.worker)
+        self.notifications.worker.start()
+        self.watchdog.watch(*self.log.workers, self.users.worker, self.notifications.worker)
 
     def tend_always(self) -> None:
         """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
@@ -299,6 +316,7 @@ class Network:
         await self.upkeep.stop()
         with suppress(Exception):
             await self.live.stop()
+        await self.notifications.worker.stop()
         await self.erasing.worker.stop()
         await self.top.worker.stop()
         await self.drafts.worker.stop()
@@ -315,7 +333,7 @@ class Network:
         """The largest id that any service was given, as far as it matters for new ones."""
         # Tweets from now on are enough: older ids hold back no clock, and imports may fill much of the past.
         newest = await self.tweet_store.newest_id(since=first_id_at(self.clock.now()))
-        stores = self.users_store, self.graph_store, self.moderation_store
+        stores = self.users_store, self.graph_store, self.moderation_store, self.notification_store
         return max(newest, *[await store.newest_id() for store in stores])
 
     async def tend(self) -> None:
@@ -323,6 +341,7 @@ class Network:
         await self.timelines.expire()
         await self.affinities.tidy()
         await self.archives.expire()
+        await self.notifications.tidy()
         await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
@@ -454,6 +473,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
+    notifications = traced_calls(network, network.notifications, Notifications)
     moderation = traced_calls(network, network.moderation, Moderation)
     ops = traced_calls(network, network.ops, Ops)
     archives = traced_calls(network, network.archives, Archives)
@@ -469,6 +489,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
             timelines=timelines,
             top=top,
             drafts=drafts,
+            notifications=notifications,
             moderation=moderation,
             ops=ops,
             archives=archives,
@@ -492,6 +513,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
         drafts=drafts,
         moderation=moderation,
         top=top,
+        notifications=notifications,
         ops=ops,
         archives=archives,
         live=live,

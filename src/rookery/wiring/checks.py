@@ -33,8 +33,8 @@ class Repaired(msgspec.Struct):
 async def check(network: "Network", *, sample: int, seed: int) -> list[str]:
     """What is wrong with the data, in sentences; none where all is well.
 
-    The file itself, page by page; counts against rows, the hashtags' index against tweets, both directions of follows, and up to
-    `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random.
+    The file itself, page by page; counts against rows, notifications' groups too, the hashtags' index against tweets, both directions
+    of follows, and up to `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random.
     """
     if found := await asyncio.to_thread(network.database.verify):
         return found  # what can't be read can't be compared
@@ -80,7 +80,7 @@ async def heard(network: "Network") -> bool:
 
 async def _differences(network: "Network") -> list[str]:
     found: list[str] = []
-    for store in (network.users_store, network.graph_store, network.tweet_store):
+    for store in (network.users_store, network.graph_store, network.tweet_store, network.notification_store):
         found += [str(difference) for difference in await store.check(100)]
     return found
 

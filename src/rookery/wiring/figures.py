@@ -46,7 +46,7 @@ class NetworkFigures:
         self.connections: CountedConnections | None = None
         self.at_work: Callable[[], Mapping[str, int]] = dict
         """Requests that are being answered, by kind."""
-        self.online: Callable[[], int] | None = None
+        self.online: Callable[[], int] = lambda: network.live.people
         """How many people have an open stream."""
 
     def figures(self) -> Figures:
@@ -57,7 +57,7 @@ class NetworkFigures:
             deliveries=network.processor.deliveries,
             caches={name: Looks(len(one), one.hits, one.misses) for name, one in self.caches.items()},
             lag=max(network.log.lags().values(), default=0),
-            online=None if self.online is None else self.online(),
+            online=self.online(),
             connections=0 if self.connections is None else len(self.connections),
             memory=resident_bytes(),
         )

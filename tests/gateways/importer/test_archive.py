@@ -19,10 +19,11 @@ from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import Conflict, Invalid, RookeryError
 from rookery.kernel.visibility import ReplyRule, State, Visibility
 from rookery.services.drafts.contract import Draft
+from rookery.services.notifications.contract import From, PreferencesChange
 from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
-from tests.support import network_in
+from tests.support import caught_up, network_in
 
 PEOPLE = ("ann", "bob", "cat", "dan", "eve")
 
@@ -91,6 +92,7 @@ class World:
             await network.choices.follow_hashtag(ann, tag)
         await network.choices.mute_conversation(dan, first)
         await network.choices.add_filter(ann, "spoilers", None)
+        await network.notifications.prefer(ann, PreferencesChange(favorite=From.FOLLOWING, quote=From.NOBODY))
         await network.choices.add_filter(ann, "the match", clock.now() + 900 * DAY)
         await network.drafts.create(bob, NewTweet("for some", reply_rule=ReplyRule.FOLLOWERS))
         await network.users.deactivate(eve)
@@ -119,6 +121,7 @@ async def bring(network: Network, files: Sequence[Path], handle: str | None = No
         users=network.users,
         graph=network.graph,
         choices=network.choices,
+        notifications=network.notifications,
         ingestion=network.ingestion,
         reads=network.reads,
         drafts=network.drafts,
@@ -194,6 +197,7 @@ async def test_a_network_of_people_comes_back_as_it_was(files: list[Path], tmp_p
         await same(network, tmp_path / "again", before)
         assert [str(one) for one in await network.tweet_store.check()] == []
         assert await network.graph_store.check(10) == []
+        await caught_up(network)
         offset = await network.log.head()
         reports = await bring(network, files)
         assert await network.log.head() == offset, "a second import changes nothing"
@@ -220,6 +224,7 @@ async def test_an_archive_that_is_read_back_into_its_own_network_changes_nothing
         await network.users.set_state(world.ids["eve"], State.ACTIVE)
         mine = (await network.reads.written(world.ids["ann"], 0, 10))[0].record.id
         await network.ingestion.delete(world.ids["ann"], mine)
+        await caught_up(network)
         offset = await network.log.head()
         await bring(network, files)
         assert await network.log.head() == offset

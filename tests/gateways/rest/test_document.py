@@ -56,6 +56,8 @@ CALLS = """
     GET /v1/admin/parked_events, POST /v1/admin/parked_events/replay, POST /v1/admin/parked_events/skip
     POST /v1/users/me/erase
     POST /v1/interests
+    GET /v1/notifications, POST /v1/notifications/read, GET /v1/notifications/unread_count
+    GET /v1/notifications/preferences, PATCH /v1/notifications/preferences
     POST /v1/users/me/archive, GET /v1/users/me/archive, GET /v1/users/me/archive/file
     GET /v1/stream, POST /v1/stream/tickets, GET /v1/presence, PUT /v1/presence
 """

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from rookery.kernel import filling
 from rookery.kernel.errors import NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.visibility import State, Visibility
-from rookery.services.tweets import paging
 from rookery.services.tweets.contract import Tombstone
 from tests.services.tweets.conftest import World, ids, page
 
@@ -110,8 +110,8 @@ async def test_where_nearly_all_is_hidden_pages_are_short_and_cursors_go_on() ->
     async def read(step: Page) -> Slice[int]:
         nonlocal looked
         looked = 0
-        found = await paging.fill(step, fetch, show)
-        assert looked <= paging.MAX_ROWS
+        found = await filling.fill(step, fetch, show)
+        assert looked <= filling.MAX_ROWS
         return found
 
     looked = 0

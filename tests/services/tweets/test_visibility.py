@@ -41,9 +41,9 @@ def account_seen(case: Case, place: Place) -> bool:
     if case.relation in ("i block", "blocks me"):
         return False
     follows = case.relation in ("follower", "muted follower")
-    if place in (Place.HOME, Place.TOPIC, Place.DISCOVERY) and case.relation in ("muted", "muted follower"):
+    if place not in (Place.DIRECT, Place.THREAD) and case.relation in ("muted", "muted follower"):
         return False
-    return not (case.state is State.LIMITED and place in (Place.THREAD, Place.TOPIC, Place.DISCOVERY) and not follows)
+    return not (case.state is State.LIMITED and place not in (Place.DIRECT, Place.HOME) and not follows)
 
 
 def tweet_seen(case: Case, place: Place) -> bool:

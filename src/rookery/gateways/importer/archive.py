@@ -37,6 +37,7 @@ from rookery.services.archives.contract import (
 )
 from rookery.services.drafts.contract import Drafts, ImportedDraft
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.notifications.contract import From, Kind, Notifications, PreferencesChange
 from rookery.services.tweets.contract import (
     ImportedEntry,
     ImportedRevision,
@@ -67,6 +68,7 @@ class Services(msgspec.Struct, frozen=True):
     ingestion: TweetIngestion
     reads: TweetReads
     drafts: Drafts
+    notifications: Notifications
     archives: Archives
 
 
@@ -340,10 +342,13 @@ class ArchiveImport:
     # --- choices
 
     async def choices(self) -> None:
-        """Follow hashtags, mute conversations, filter words and pin the tweet that was pinned, as far as that is not so."""
+        """Follow hashtags, mute conversations, filter words, prefer what was preferred among notifications and pin the tweet that
+        was pinned, as far as that is not so.
+        """
         await self._hashtags()
         await self._conversations()
         await self._filters()
+        await self._preferences()
         if (told := self._archive.account.pinned) is not None:
             tally = self.report.choices.setdefault("pinned", Tally(read=1))
             found = (await self._tweets_of([told])).get(_name(told))
@@ -388,6 +393,23 @@ class ArchiveImport:
                 if (line.phrase, ends) not in there:
                     act = self._s.choices.add_filter(self.user_id, line.phrase, ends)
                     tally.added += await self._chosen(tally, act)
+
+    async def _preferences(self) -> None:
+        """What was chosen here stays; kinds that are not known here are left out."""
+        told = self._archive.account.notifications
+        if not told:
+            return
+        tally = self.report.choices.setdefault("notifications", Tally(read=len(told)))
+        here = await self._s.notifications.preferences(self.user_id)
+        known = {kind: told[kind.value] for kind in Kind if told.get(kind.value) in tuple(From)}
+        wanted: dict[str, Any] = {
+            kind.value: From(of)
+            for kind, of in known.items()
+            if here.of(kind) is From.EVERYBODY and of != here.of(kind)
+        }
+        tally.not_here += len(told) - len(known)
+        tally.added += len(wanted)
+        await self._s.notifications.prefer(self.user_id, PreferencesChange(**wanted))
 
     async def _chosen(self, tally: Tally, act: Awaitable[object]) -> int:
         try:

@@ -54,7 +54,9 @@ class ArchiveReport(msgspec.Struct):
     marks: dict[str, Tally] = msgspec.field(default_factory=dict[str, Tally])
     people: dict[str, Tally] = msgspec.field(default_factory=dict[str, Tally])
     choices: dict[str, Tally] = msgspec.field(default_factory=dict[str, Tally])
-    """Hashtags that are followed, conversations that are muted, words that are filtered, the pinned tweet."""
+    """Hashtags that are followed, conversations that are muted, words that are filtered, of whom notifications tell, the pinned
+    tweet.
+    """
     drafts: Tally = msgspec.field(default_factory=Tally)
     bad: int = 0
     first_bad: list[BadRecord] = []

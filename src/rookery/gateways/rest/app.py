@@ -30,6 +30,7 @@ from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
+from rookery.gateways.rest.notifications import NotificationCalls
 from rookery.gateways.rest.ops import OpsCalls
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
@@ -46,6 +47,7 @@ from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.live.contract import Live
 from rookery.services.moderation.contract import Moderation
+from rookery.services.notifications.contract import Notifications
 from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
@@ -84,6 +86,7 @@ def create_app(
     drafts: Drafts,
     moderation: Moderation,
     archives: Archives,
+    notifications: Notifications,
     ops: Ops,
     live: Live,
     clock: Clock,
@@ -123,6 +126,7 @@ def create_app(
         *ChoiceCalls(choices=choices, reads=reads, fragments=fragments).operations(),
         *FeedCalls(timelines=timelines, top=top, reads=reads, fragments=fragments).operations(),
         *InterestCalls(reads=reads, interests=interests).operations(),
+        *NotificationCalls(notifications=notifications, fragments=fragments).operations(),
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
         *ArchiveCalls(archives=archives).operations(),

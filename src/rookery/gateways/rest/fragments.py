@@ -14,6 +14,7 @@ from msgspec import UNSET
 from rookery.gateways.rest import present, shapes
 from rookery.gateways.rest.present import author, encode, entities, media, moment, optional_id, rfc3339
 from rookery.kernel.pages import Slice
+from rookery.services.notifications.contract import Notification
 from rookery.services.timelines.contract import Item, Reason, ReasonKind
 from rookery.services.tweets.contract import (
     BOOKMARKED,
@@ -195,6 +196,29 @@ class Fragments:
             else:
                 parts += (pieces[3][: pieces[6]], _OWN_ENDS[0])
         self.hits += ready
+        return _page(parts, of)
+
+    def notifications(self, of: Slice[Notification]) -> bytes:
+        """A page of notifications, as `shapes.NotificationList`."""
+        parts = [_ITEMS]
+        for one in of.items:
+            people = b",".join(self._author(person) for person in one.people)
+            parts.append(
+                b'{"id":"%d","kind":"%b","at":"%b","read":%b,"count":%d,"people":[%b],"tweet":'
+                % (
+                    one.id,
+                    one.kind.value.encode(),
+                    rfc3339(one.at).encode(),
+                    b"true" if one.read else b"false",
+                    one.count,
+                    people,
+                )
+            )
+            if one.tweet is None:
+                parts.append(_NULL)
+            else:
+                self._write(parts, one.tweet)
+            parts.append(b"},")
         return _page(parts, of)
 
     # --- pieces

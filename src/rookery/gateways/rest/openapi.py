@@ -28,6 +28,7 @@ _TAGS: Final = {
     "tweets": "Tweets and what people do with them.",
     "timelines": "Home timelines, user timelines, hashtags.",
     "choices": "What I chose to see and not to see: hashtags followed, conversations muted, words kept away.",
+    "notifications": "Who did what that concerns me.",
     "drafts": "Tweets that are kept for later.",
     "reports": "Complaints about people and tweets.",
     "admin": "What moderators and admins do. Needs the role, and a token of scope admin, which their log-ins have.",

@@ -385,6 +385,58 @@ Standing = Annotated[
 """A Tweet or a Tombstone. Msgspec, which only writes them here, can't tell two structs apart without a tag."""
 
 
+NotificationKind = Literal[
+    "mention", "reply", "quote", "retweet", "favorite", "follow", "follow_request", "follow_approved"
+]
+NotificationsFrom = Annotated[
+    Literal["everybody", "following", "nobody"], Meta(description="`following`: those whom I follow.")
+]
+
+
+class Notification(Struct, frozen=True):
+    """What somebody did that concerns me; favorites and retweets of one tweet, and follows, within 12 hours are one item."""
+
+    id: Annotated[Id, Meta(description="Grows when somebody joins in. Mark as read up to it.")]
+    kind: NotificationKind
+    at: Annotated[Moment, Meta(description="When the newest of it happened.")]
+    read: bool
+    count: Annotated[
+        int, Meta(description="How many people did it; from 30 on, some who can't be seen may be among them.")
+    ]
+    people: Annotated[list[Author], Meta(description="The newest of them, at most 8.")]
+    tweet: Annotated[
+        Tweet | None,
+        Meta(description="What was said to me, or my tweet that it is about; null for follows and requests."),
+    ]
+
+
+class NotificationList(Struct, frozen=True):
+    """A page of my notifications."""
+
+    items: list[Notification]
+    next: Cursor | None
+    prev: Cursor | None
+
+
+class UnreadCount(Struct, frozen=True):
+    """How many notifications are unread."""
+
+    unread: Annotated[int, Meta(description="Counted up to 100, which stands for 100 or more.")]
+
+
+class NotificationPreferences(Struct, frozen=True):
+    """Of whom I want to hear, by the kind of notification."""
+
+    mention: NotificationsFrom
+    reply: NotificationsFrom
+    quote: NotificationsFrom
+    retweet: NotificationsFrom
+    favorite: NotificationsFrom
+    follow: NotificationsFrom
+    follow_request: NotificationsFrom
+    follow_approved: NotificationsFrom
+
+
 class Thread(Struct, frozen=True):
     """A tweet in its conversation: from the first tweet down to the one answered, the tweet, and a page of answers."""
 
@@ -571,6 +623,25 @@ class WordFilterEdit(Request, frozen=True):
 
     phrase: _Phrase | UnsetType = UNSET
     expires_at: _Ends | None | UnsetType = UNSET
+
+
+class NotificationsRead(Request, frozen=True):
+    """Up to which notification I have read."""
+
+    up_to: Id
+
+
+class NotificationPreferencesEdit(Request, frozen=True):
+    """Changes of my preferences; what is left out stays."""
+
+    mention: NotificationsFrom | UnsetType = UNSET
+    reply: NotificationsFrom | UnsetType = UNSET
+    quote: NotificationsFrom | UnsetType = UNSET
+    retweet: NotificationsFrom | UnsetType = UNSET
+    favorite: NotificationsFrom | UnsetType = UNSET
+    follow: NotificationsFrom | UnsetType = UNSET
+    follow_request: NotificationsFrom | UnsetType = UNSET
+    follow_approved: NotificationsFrom | UnsetType = UNSET
 
 
 class Shown(Request, frozen=True):

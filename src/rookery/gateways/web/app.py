@@ -20,10 +20,11 @@ from rookery.gateways.web.drafts import DraftPages
 from rookery.gateways.web.editing import EditPages
 from rookery.gateways.web.home import HomePages
 from rookery.gateways.web.lists import TweetListPages
+from rookery.gateways.web.notifications import NotificationPages
 from rookery.gateways.web.operating import OperatorPages
 from rookery.gateways.web.people import PeoplePages, waiting
 from rookery.gateways.web.profiles import ProfilePages
-from rookery.gateways.web.rendering import STATIC, Renderer, Unread
+from rookery.gateways.web.rendering import STATIC, Renderer
 from rookery.gateways.web.reports import ReportPages
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.runner import PageRunner
@@ -39,6 +40,7 @@ from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.moderation.contract import Moderation
+from rookery.services.notifications.contract import Notifications
 from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
@@ -75,13 +77,13 @@ def create_pages(
     timelines: Timelines,
     top: TopTimelines,
     drafts: Drafts,
+    notifications: Notifications,
     moderation: Moderation,
     ops: Ops,
     archives: Archives,
     clock: Clock,
     limits: RateLimits,
     options: PageOptions,
-    unread: Unread | None = None,
 ) -> "Pages":
     """The application that serves the pages and their files. It is called by what serves the API, around which requests are
     traced, let in and measured.
@@ -89,7 +91,9 @@ def create_pages(
     catalogs = Catalogs(options.catalogs)
     static = StaticFiles(STATIC)
     languages = {tag: _LANGUAGES.get(tag, tag) for tag in catalogs.tags()}
-    render = Renderer(static, name=options.name, languages=languages, unread=unread, waiting=waiting(graph))
+    render = Renderer(
+        static, name=options.name, languages=languages, unread=notifications.unread_count, waiting=waiting(graph)
+    )
     profiles = ProfilePages(render=render, users=users, graph=graph, reads=reads)
     routes = [
         *static.routes(),
@@ -104,6 +108,7 @@ def create_pages(
         *TweetChoicePages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
         *ReportPages(render=render, moderation=moderation, reads=reads, users=users).routes(),
         *Completion(users=users, graph=graph, reads=reads, clock=clock).routes(),
+        *NotificationPages(render=render, notifications=notifications).routes(),
         *AccountPages(render=render, users=users, catalogs=catalogs).routes(),
         *OperatorPages(render=render, ops=ops).routes(),
         *AdministrationPages(

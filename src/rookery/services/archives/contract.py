@@ -90,6 +90,8 @@ class AccountFile(msgspec.Struct, frozen=True, kw_only=True):
     pinned: TweetRef | None = None
     presence_visible: bool = False
     """Whether those with whom they follow each other see that they are there."""
+    notifications: Mapping[str, str] = {}
+    """Of whom the person wants to hear, by the kind of notification, where they chose anything but everybody."""
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):

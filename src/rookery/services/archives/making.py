@@ -44,6 +44,7 @@ from rookery.services.archives.store import ArchiveStore
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, EdgeList, Graph
 from rookery.services.live.contract import Live
+from rookery.services.notifications.contract import From, Kind, Notifications
 from rookery.services.tweets.contract import MarkKind, TweetOrigin, TweetReads, WrittenTweet
 from rookery.services.users.contract import User, Users
 
@@ -72,7 +73,7 @@ _README: Final = """\
 This is everything that {handle} has on a Rookery network, made on {at}.
 
 manifest.json      what this is: the format's version, and for each file its records, bytes and SHA-256
-account.json       the account: the profile, the email address, the birth date
+account.json       the account: the profile, the email address, the birth date, what it wants to be notified of
 sessions.jsonl     log-ins that are still good
 tweets.jsonl       every tweet that stands, with what it said before it was edited
 retweets.jsonl     what was retweeted, favorites.jsonl what was favorited, bookmarks.jsonl what was bookmarked
@@ -101,6 +102,7 @@ class ArchiveMaker:
         live: Live,
         reads: TweetReads,
         drafts: Drafts,
+        notifications: Notifications,
         store: ArchiveStore,
         clock: Clock,
         version: str,
@@ -112,6 +114,7 @@ class ArchiveMaker:
         self._live = live
         self._reads = reads
         self._drafts = drafts
+        self._notifications = notifications
         self._store = store
         self._clock = clock
         self._version = version
@@ -163,6 +166,7 @@ class ArchiveMaker:
         known = _Known(network)
         pinned = (await self._reads.pinned([user.id])).get(user.id)
         await self._learn(known, [pinned])
+        preferences = await self._notifications.preferences(user.id)
         return AccountFile(
             id=str(user.id),
             handle=user.handle,
@@ -183,6 +187,7 @@ class ArchiveMaker:
             tweets=tweets,
             pinned=known.tweet(pinned),
             presence_visible=(await self._live.presence(user.id))[0].visible,
+            notifications={kind.value: of.value for kind in Kind if (of := preferences.of(kind)) is not From.EVERYBODY},
         )
 
     async def _sessions(self, user_id: int) -> AsyncIterator[list[bytes]]:

@@ -79,7 +79,7 @@ class Change:
     def approve(self, user_id: int, follower_id: int) -> None:
         """Turn a request into a follow. Raises NotFound where there is neither."""
         if self._end_request(follower_id, user_id):
-            self._begin_follow(follower_id, user_id)
+            self._begin_follow(follower_id, user_id, approved=True)
         elif self._tx.one(t.EDGE, follower_id=follower_id, followee_id=user_id) is None:
             raise NotFound("this account does not ask to follow you", code="request_not_found")
 
@@ -300,13 +300,13 @@ class Change:
 
     # --- rows
 
-    def _begin_follow(self, follower_id: int, followee_id: int) -> None:
+    def _begin_follow(self, follower_id: int, followee_id: int, *, approved: bool = False) -> None:
         edge_id = self._ids.next()
         edge = {"follower_id": follower_id, "followee_id": followee_id, "edge_id": edge_id}
         if self._tx.run(t.ADD_FOLLOWING, **edge):
             self._tx.run(t.ADD_FOLLOWER, **edge)
             version = self._count(follower_id, following=1, version=1)
-            self.events.append(Followed(follower_id, followee_id, version))
+            self.events.append(Followed(follower_id, followee_id, version, approved))
             self._count(followee_id, followers=1)
 
     def _end_follow(self, follower_id: int, followee_id: int) -> int:

@@ -102,6 +102,8 @@ class Followed(Event, topic="graph", version=1):
     follower_id: int
     followee_id: int
     graph_version: int
+    approved: bool = False
+    """Whether the follower had asked, and `followee_id` has let them."""
 
 
 class Unfollowed(Event, topic="graph", version=1):

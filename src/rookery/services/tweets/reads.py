@@ -10,6 +10,7 @@ from rookery.infra.cache.port import Cache
 from rookery.infra.events.port import Event
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Invalid, NotFound
+from rookery.kernel.filling import Keyed, fill
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import hashtag_key, is_hashtag
 from rookery.kernel.visibility import GUEST, Place, State, Viewer, account_visible, visible
@@ -45,7 +46,6 @@ from rookery.services.tweets.contract import (
 )
 from rookery.services.tweets.editing import revision
 from rookery.services.tweets.hydrate import Hydrator
-from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.remembered import Marks, Newest
 from rookery.services.tweets.rules import invited

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from rookery.kernel.ids import MAX_ID
-from rookery.kernel.pages import Page, Slice
+from .ids import MAX_ID
+from .pages import Page, Slice
 
 T = TypeVar("T")
 Keyed = tuple[Any, ...]
