@@ -47,7 +47,7 @@ async def registered(site: Site, handle: str = "Ada") -> Browser:
 async def test_every_page_of_the_list_is_there_and_says_where_one_is(ann: Browser) -> None:
     index = await ann.page("/settings")
     links = sorted(set(re.findall(r'class="grow" href="(/settings/[^"]+)"', index)))
-    assert len(links) == 12
+    assert len(links) == 13
     for link in links:
         page = await ann.page(link)
         assert f'<a href="{link}" aria-current="page">' in page

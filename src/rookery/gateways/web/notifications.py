@@ -44,7 +44,7 @@ class NotificationPages:
     async def preferences(self, visit: Visit) -> Reply:
         return await self._render.page(
             visit,
-            "notification_settings.html",
+            "settings/notifications.html",
             preferences=await self._notifications.preferences(visit.viewer_id),
             kinds=[kind.value for kind in Kind],
             saved="saved" in visit.query,
