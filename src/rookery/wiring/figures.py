@@ -46,8 +46,6 @@ class NetworkFigures:
         self.connections: CountedConnections | None = None
         self.at_work: Callable[[], Mapping[str, int]] = dict
         """Requests that are being answered, by kind."""
-        self.online: Callable[[], int] = lambda: network.live.people
-        """How many people have an open stream."""
 
     def figures(self) -> Figures:
         network = self._network
@@ -57,7 +55,7 @@ class NetworkFigures:
             deliveries=network.processor.deliveries,
             caches={name: Looks(len(one), one.hits, one.misses) for name, one in self.caches.items()},
             lag=max(network.log.lags().values(), default=0),
-            online=self.online(),
+            online=network.live.people,
             connections=0 if self.connections is None else len(self.connections),
             memory=resident_bytes(),
         )

@@ -64,7 +64,7 @@ async def test_the_overview_tells_what_happens_and_draws_it(site: Site, ann: Bro
     drawn = charts(page)
     assert set(drawn) == {
         f"chart-{name}"
-        for name in ("requests", "times", "tweets", "deliveries", "lag", "caches", "connections", "memory")
+        for name in ("online", "requests", "times", "tweets", "deliveries", "lag", "caches", "connections", "memory")
     }
     assert re.match(r"Reads: [\d,.]+/s at the end", drawn["chart-requests"])
     assert "Reads: 0/s" not in drawn["chart-requests"]
@@ -77,16 +77,6 @@ async def test_the_overview_tells_what_happens_and_draws_it(site: Site, ann: Bro
     day = await mod.page("/admin?span=day")
     assert re.search(r'href="/admin\?span=day" aria-current="page"', day)
     assert "nothing is known yet" in charts(day)["chart-requests"]
-
-
-async def test_people_online_are_shown_where_there_are_streams(site: Site, mod: Browser):
-    assert "People online" not in text_of(await mod.page("/admin"))
-    site.network.figures.online = lambda: 17
-    for _ in range(2):
-        await site.network.ops.sample()
-    page = await mod.page("/admin")
-    assert re.search(r"People online\s+17", text_of(page))
-    assert charts(page)["chart-online"] == "People online: 17 at the end, 17 to 17 before."
 
 
 async def test_a_part_that_is_not_well_stands_above_all(site: Site, mod: Browser, monkeypatch: pytest.MonkeyPatch):

@@ -31,7 +31,7 @@ def figures(
     caches: dict[str, Looks] | None = None,
     **more: Any,
 ) -> Figures:
-    fields: dict[str, Any] = {"tweets": 0, "deliveries": 0, "lag": 0, "online": None, "connections": 0, "memory": 0}
+    fields: dict[str, Any] = {"tweets": 0, "deliveries": 0, "lag": 0, "online": 0, "connections": 0, "memory": 0}
     return Figures(answers=Answers(numbers or {}, within, BOUNDS), caches=caches or {}, **fields | more)
 
 

@@ -72,7 +72,7 @@ class Overview(Struct, frozen=True):
     deliveries_per_second: Annotated[float, Meta(description="Entries put into cached home timelines.")]
     groups: list[ConsumerGroup]
     caches: list[CacheFigures]
-    online: Annotated[int, Meta(description="People with an open stream; null where there are no streams.")] | None
+    online: Annotated[int, Meta(description="People with an open stream.")]
     timelines: Annotated[int, Meta(description="Home timelines that are cached.")]
     timeline_bytes: int
     connections: Annotated[dict[str, int], Meta(description="By what they wait for.")]

@@ -127,9 +127,8 @@ class Figures:
                 binary=True,
             ),
         ]
-        if any(one.online is not None for one in samples):
-            people = (gettext("People online"), [one.online for one in samples])
-            found.insert(0, draw("online", people[0], self.number, [people], whole=True))
+        people = (gettext("People online"), [one.online for one in samples])
+        found.insert(0, draw("online", people[0], self.number, [people], whole=True))
         if any(one.database for one in samples):
             database = (gettext("Database"), [one.database or None for one in samples])
             found.append(draw("database", database[0], self.bytes, [database], binary=True))

@@ -79,8 +79,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Entries put into cached home timelines in a second."""
     groups: list[GroupStatus]
     caches: list[CacheFigures]
-    online: int | None
-    """People with an open stream; None where there are no streams."""
+    online: int
+    """People with an open stream."""
     timelines: int
     """Home timelines that are cached: as many people are active."""
     timeline_bytes: int
@@ -111,7 +111,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Events that the group which is furthest behind has yet to handle, at the end of the stretch; so are the rest below."""
     ratios: Mapping[str, float | None]
     """By cache, the part of looks that found something."""
-    online: int | None
+    online: int
     connections: int
     memory: int
     database: int

@@ -26,7 +26,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     caches: Mapping[str, Looks]
     lag: int
     """Events that the group which is furthest behind has yet to handle."""
-    online: int | None
+    online: int
     connections: int
     memory: int
     """Resident bytes of the process."""
