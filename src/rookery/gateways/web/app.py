@@ -11,6 +11,8 @@ from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.web.accounts import AccountPages
 from rookery.gateways.web.compose import ComposePages
 from rookery.gateways.web.home import HomePages
+from rookery.gateways.web.installing import InstallPages
+from rookery.gateways.web.live import LivePages, Offset, Tickets
 from rookery.gateways.web.profiles import ProfilePages
 from rookery.gateways.web.rendering import STATIC, Renderer, Unread
 from rookery.gateways.web.router import Router
@@ -56,6 +58,8 @@ def create_pages(
     limits: RateLimits,
     options: PageOptions,
     unread: Unread | None = None,
+    tickets: Tickets | None = None,
+    offset: Offset | None = None,
 ) -> "Pages":
     """The application that serves the pages and their files. It is called by what serves the API, around which requests are
     traced, let in and measured.
@@ -71,6 +75,8 @@ def create_pages(
         *ComposePages(render=render, reads=reads, ingestion=ingestion, drafts=drafts).routes(),
         *ProfilePages(render=render, users=users, graph=graph, reads=reads).routes(),
         *AccountPages(render=render, users=users, catalogs=catalogs).routes(),
+        *LivePages(render=render, reads=reads, tickets=tickets).routes(),
+        *InstallPages(render=render, static=static, name=options.name).routes(),
     ]
     runner = PageRunner(
         router=Router(routes),
@@ -82,6 +88,7 @@ def create_pages(
         clock=clock,
         public_reads=options.public_reads,
         body_limit=options.body_limit,
+        offset=offset,
     )
     return Pages(runner)
 

@@ -56,6 +56,7 @@ class Renderer:
             languages=languages,
             csrf=_csrf,
             sentence=_sentence,
+            plurals=plural_samples,
             FAVORITED=FAVORITED,
             RETWEETED=RETWEETED,
             BOOKMARKED=BOOKMARKED,
@@ -105,6 +106,13 @@ def hue(user_id: int) -> int:
 def iso(moment: Millis) -> str:
     """`moment` as programs read it."""
     return to_datetime(moment).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+@lru_cache(maxsize=64)
+def plural_samples(tag: str) -> Mapping[str, int]:
+    """A number for each plural form of a language, by the form's name in CLDR."""
+    form = _locale(tag).plural_form
+    return {form(number): number for number in range(200, -1, -1)}
 
 
 @pass_context

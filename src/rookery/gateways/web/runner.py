@@ -15,6 +15,7 @@ from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace, read_body
 from rookery.gateways.web import cookies
+from rookery.gateways.web.live import Offset
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.visits import Access, Reply, Route, Visit, redirect
@@ -58,6 +59,7 @@ class PageRunner:
         clock: Clock,
         public_reads: bool,
         body_limit: int,
+        offset: Offset | None = None,
     ) -> None:
         self._router = router
         self._renderer = renderer
@@ -68,6 +70,7 @@ class PageRunner:
         self._clock = clock
         self._public_reads = public_reads
         self._body_limit = body_limit
+        self._offset = offset
 
     async def run(self, scope: Scope, receive: Receive) -> Reply:
         """Answer a request; whatever goes wrong is answered as a page."""
@@ -140,6 +143,9 @@ class PageRunner:
             return refused
         if route.method == "POST":
             visit.form = await self._form(visit, receive)
+        elif self._offset is not None and visit.identity is not None and not visit.fragment:
+            # Before the page is read: what happens meanwhile is told again rather than never.
+            visit.offset = await self._offset()
         return await route.handle(visit)
 
     def _refused(self, access: Access, visit: Visit) -> Reply | None:

@@ -72,6 +72,7 @@ class Visit:
         "me",
         "new_guest",
         "now",
+        "offset",
         "params",
         "path",
         "query",
@@ -115,6 +116,8 @@ class Visit:
         self.identity = identity
         self.me = me
         self.new_guest = new_guest
+        self.offset: int | None = None
+        """Where the live stream goes on behind what this page shows; None where nothing is live."""
         self._guest_secret = guest_secret
 
     @property

@@ -1,0 +1,118 @@
+/* Handles and hashtags, completed while they are written. */
+import { ask, onAdded, say, settled, within } from "./page.js";
+
+const TOKEN = /(?:^|[^\p{L}\p{M}\p{N}_&@#])([@#][\p{L}\p{M}\p{N}_]{1,30})$/u;
+const MOST = 8;
+let offered = true;
+let lists = 0;
+
+export function completing() {
+  onAdded((root) => within(root, "form[data-compose] [data-content]").forEach(complete));
+}
+
+function complete(text) {
+  if (text.getAttribute("aria-autocomplete")) return;
+  const list = document.createElement("ul");
+  const status = document.createElement("p");
+  list.id = `suggestions-${++lists}`;
+  list.className = "suggestions";
+  list.hidden = true;
+  list.setAttribute("role", "listbox");
+  list.setAttribute("aria-label", say("suggestions"));
+  status.className = "visually-hidden";
+  status.setAttribute("role", "status");
+  text.after(list, status);
+  text.setAttribute("aria-autocomplete", "list");
+  text.setAttribute("aria-controls", list.id);
+  let active = -1;
+
+  const token = () =>
+    text.selectionStart === text.selectionEnd ? TOKEN.exec(text.value.slice(0, text.selectionStart))?.[1] : undefined;
+  const close = () => {
+    list.hidden = true;
+    list.replaceChildren();
+    status.textContent = "";
+    text.removeAttribute("aria-activedescendant");
+    active = -1;
+  };
+  const mark = (place) => {
+    active = (place + list.children.length) % list.children.length;
+    [...list.children].forEach((one, at) => one.setAttribute("aria-selected", String(at === active)));
+    text.setAttribute("aria-activedescendant", list.children[active].id);
+    list.children[active].scrollIntoView({ block: "nearest" });
+  };
+  const choose = (option) => {
+    const begun = token();
+    if (begun) {
+      const end = text.selectionStart;
+      text.setRangeText(`${option.dataset.value} `, end - begun.length, end, "end");
+      text.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    close();
+  };
+  const show = (found) => {
+    const options = [
+      ...(found.people ?? []).map((one) => option(`@${one.handle}`, one.name, one.avatar_url)),
+      ...(found.hashtags ?? []).map((tag) => option(`#${tag}`)),
+    ].slice(0, MOST);
+    if (!options.length) return close();
+    options.forEach((one, place) => (one.id = `${list.id}-${place}`));
+    list.replaceChildren(...options);
+    list.style.insetBlockStart = `${text.offsetTop + text.offsetHeight}px`;
+    list.hidden = false;
+    status.textContent = say("suggested", { n: options.length });
+    mark(0);
+  };
+  const look = settled(120, async () => {
+    const begun = token();
+    if (!begun || !offered) return close();
+    try {
+      const found = JSON.parse(await ask(`/complete?q=${encodeURIComponent(begun)}`));
+      // Somebody types faster than answers come: only the last one counts.
+      if (token() === begun && document.activeElement === text) show(found);
+    } catch (error) {
+      if (error.status === 404) offered = false;
+      close();
+    }
+  });
+
+  text.addEventListener("input", () => (token() ? look() : close()));
+  text.addEventListener("blur", close);
+  text.addEventListener("keydown", (event) => {
+    if (list.hidden || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowDown") mark(active + 1);
+    else if (event.key === "ArrowUp") mark(active - 1);
+    else if (event.key === "Escape") close();
+    else if ((event.key === "Enter" || event.key === "Tab") && !event.shiftKey) choose(list.children[active]);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  // A press on an option must not take the keyboard from the text.
+  list.addEventListener("mousedown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => {
+    const option = event.target.closest("[role=option]");
+    if (option) choose(option);
+  });
+}
+
+function option(value, name, picture) {
+  const made = document.createElement("li");
+  made.setAttribute("role", "option");
+  made.dataset.value = value;
+  if (picture) {
+    const image = document.createElement("img");
+    Object.assign(image, { src: picture, alt: "", className: "avatar small", referrerPolicy: "no-referrer" });
+    made.append(image);
+  }
+  const shown = document.createElement("bdi");
+  shown.textContent = value;
+  made.append(shown);
+  if (name) {
+    const called = document.createElement("bdi");
+    called.className = "handle";
+    called.textContent = name;
+    made.append(" ", called);
+  }
+  return made;
+}

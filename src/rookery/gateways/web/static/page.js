@@ -1,0 +1,139 @@
+/* What the modules share: the page's words, requests, toasts, and pieces of page that come later. */
+const words = JSON.parse(document.getElementById("words")?.textContent ?? "{}");
+export const body = document.body;
+export const me = body.dataset.me;
+export const lang = document.documentElement.lang || "en";
+/** The language with the digits that the server writes. */
+export const locale = `${lang}-u-nu-latn`;
+
+const plurals = new Intl.PluralRules(lang);
+const compactly = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
+
+/** A sentence of the page's language; `n` chooses among plural forms. */
+export function say(name, values = {}) {
+  let text = words[name] ?? "";
+  if (typeof text === "object") text = text[plurals.select(values.n)] ?? text.other;
+  return text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
+/** A number as counts show it; nothing for none. */
+export const compact = (number) => (number ? compactly.format(number) : "");
+
+export function setCount(element, number) {
+  element.dataset.n = number;
+  element.textContent = compact(number);
+}
+
+/** What the server, or the way to it, refused. */
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Ask for a piece of page: its text. A `form` is sent. Raises Refused; its status is 0 where nobody answered. */
+export async function ask(address, form) {
+  let answer;
+  try {
+    answer = await fetch(address, {
+      method: form ? "POST" : "GET",
+      body: form,
+      headers: { "X-Rookery-Fragment": "1" },
+    });
+  } catch {
+    throw new Refused(0, say("offline"));
+  }
+  const text = await answer.text();
+  if (answer.ok) return text;
+  const told = answer.headers.get("content-type")?.startsWith("text/plain");
+  throw new Refused(answer.status, told ? text : say("failed"));
+}
+
+let silence;
+
+/** Say something for a moment. */
+export function toast(text) {
+  const place = document.querySelector("[data-toast]");
+  if (!place || !text) return;
+  clearTimeout(silence);
+  place.textContent = text;
+  silence = setTimeout(() => (place.textContent = ""), 8000);
+}
+
+/** Tell that something somebody did has failed; who is not logged in any more is led there. */
+export function failed(error) {
+  if (error.status === 401) {
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  } else toast(error instanceof Refused ? error.message : say("failed"));
+}
+
+/** HTML as nodes. Of a whole page only its list is taken. */
+export function pieces(html) {
+  if (/^\s*<!doctype/i.test(html)) {
+    const list = new DOMParser().parseFromString(html, "text/html").querySelector("[data-feed]");
+    const found = document.createDocumentFragment();
+    if (list) found.append(...list.childNodes);
+    return document.adoptNode(found);
+  }
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  return made.content;
+}
+
+const hearers = [];
+
+/** Call `hear` with the page, and with all that is added to it later. */
+export const onAdded = (hear) => hearers.push(hear);
+
+export function added(root) {
+  for (const hear of hearers) hear(root);
+}
+
+/** Everything in `root`, itself included, that matches. */
+export const within = (root, selector) =>
+  root.matches?.(selector) ? [root, ...root.querySelectorAll(selector)] : [...root.querySelectorAll(selector)];
+
+/** Put `made` where `old` was; who was in there with the keyboard stays there, and an open menu open. */
+export function swap(old, made) {
+  const held = old.contains(document.activeElement) ? document.activeElement : null;
+  if (old.querySelector("details[open]")) made.querySelector("details")?.setAttribute("open", "");
+  old.replaceWith(made);
+  added(made);
+  if (!held) return;
+  const { act } = held.dataset;
+  const href = held.getAttribute("href");
+  const same = act ? `[data-act="${act}"]` : href ? `a[href="${CSS.escape(href)}"]` : held.localName;
+  (held === old ? made : (made.querySelector(same) ?? made)).focus({ preventScroll: true });
+}
+
+/** How to scroll: at once for those who want less motion. */
+export const gently = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
+
+/** What is kept in this browser; where nothing may be kept, nothing is. */
+export const kept = (storage) => ({
+  get(name) {
+    try {
+      return window[storage].getItem(name);
+    } catch {
+      return null;
+    }
+  },
+  set(name, value) {
+    try {
+      if (value === null) window[storage].removeItem(name);
+      else window[storage].setItem(name, value);
+    } catch {
+      // full, or forbidden
+    }
+  },
+});
+
+/** Wait until `delay` ms have passed without another call. */
+export function settled(delay, run) {
+  let timer;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => run(...given), delay);
+  };
+}
