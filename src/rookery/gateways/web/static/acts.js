@@ -1,5 +1,5 @@
 /* Favorite, retweet, bookmark and follow: felt at once, undone where the server refuses. */
-import { ask, failed, pieces, setCount, swap } from "./page.js";
+import { ask, failed, find, findAll, pieces, setCount, swap } from "./page.js";
 
 /** What is under way, by tweet or person: acts on the same follow each other. */
 const lines = new Map();
@@ -9,7 +9,7 @@ export function acts() {
     const form = event.target;
     if (event.defaultPrevented || !form.matches("form[data-live]")) return;
     event.preventDefault();
-    act(form, event.submitter ?? form.querySelector("button"));
+    act(form, event.submitter ?? find("button", form));
   });
 }
 
@@ -20,7 +20,7 @@ function act(form, button) {
   const tweet = form.closest("[data-acts]")?.dataset.acts;
   // The same tweet, or person, may be on the page several times.
   const all = tweet ? `[data-acts="${tweet}"]` : `form[data-live][action="${CSS.escape(form.getAttribute("action"))}"]`;
-  const undo = tweet ? press(all, button.dataset.act) : rename(all);
+  const undo = turn(all, button.dataset.act);
   const line = (lines.get(all) ?? Promise.resolve()).then(async () => {
     try {
       const made = pieces(await ask(address, fields)).firstElementChild;
@@ -37,38 +37,26 @@ function act(form, button) {
 }
 
 function replace(all, made) {
-  for (const old of document.querySelectorAll(all)) swap(old, made.cloneNode(true));
+  for (const old of findAll(all)) swap(old, made.cloneNode(true));
 }
 
-/** Press a button on all copies of a tweet; returns what takes it back, which is the same again. */
-function press(all, name) {
-  const turn = () => {
-    for (const button of document.querySelectorAll(`:is(${all}) button[data-act="${name}"]`)) {
-      const pressed = button.getAttribute("aria-pressed") === "true";
-      button.setAttribute("aria-pressed", String(!pressed));
-      if (pressed) button.removeAttribute("name");
-      else Object.assign(button, { name: "undo", value: "1" });
-      const count = button.querySelector("[data-count]");
-      if (count) setCount(count, Math.max(0, Number(count.dataset.n) + (pressed ? -1 : 1)));
-    }
-  };
-  turn();
-  return turn;
-}
-
-/** Give the buttons of a person the names that they will have. */
-function rename(all) {
-  const before = [...document.querySelectorAll(all)].map((form) => [form, form.cloneNode(true)]);
-  for (const [form] of before) {
-    const button = form.querySelector("button");
-    if (!button.dataset.then) continue;
-    button.textContent = button.dataset.then;
-    button.classList.toggle("primary");
-    button.classList.toggle("on", !button.name);
-    if (button.name) button.removeAttribute("name");
+/** Turn a button over wherever it stands; returns what turns it back. */
+function turn(all, name) {
+  const buttons = findAll(`:is(${all}) button${name ? `[data-act="${name}"]` : "[data-then]"}`);
+  const before = buttons.map((button) => [button, button.cloneNode(true)]);
+  for (const button of buttons) {
+    const done = button.name === "undo";
+    if (done) button.removeAttribute("name");
     else Object.assign(button, { name: "undo", value: "1" });
+    if (name) {
+      button.ariaPressed = String(!done);
+      const count = find("[data-count]", button);
+      if (count) setCount(count, Math.max(0, Number(count.dataset.n) + (done ? -1 : 1)));
+    } else {
+      button.textContent = button.dataset.then;
+      button.classList.toggle("on", !done);
+      button.classList.toggle("primary", done);
+    }
   }
-  return () => {
-    for (const [form, old] of before) if (form.isConnected) swap(form, old);
-  };
+  return () => before.forEach(([button, old]) => button.isConnected && swap(button, old));
 }

@@ -1,5 +1,5 @@
 /* Handles and hashtags, completed while they are written. */
-import { ask, onAdded, say, settled, within } from "./page.js";
+import { ask, make, onAdded, say, settled, within } from "./page.js";
 
 const TOKEN = /(?:^|[^\p{L}\p{M}\p{N}_&@#])([@#][\p{L}\p{M}\p{N}_]{1,30})$/u;
 const MOST = 8;
@@ -7,20 +7,13 @@ let offered = true;
 let lists = 0;
 
 export function completing() {
-  onAdded((root) => within(root, "form[data-compose] [data-content]").forEach(complete));
+  onAdded((root) => within(root, "[data-content]").forEach(complete));
 }
 
 function complete(text) {
-  if (text.getAttribute("aria-autocomplete")) return;
-  const list = document.createElement("ul");
-  const status = document.createElement("p");
-  list.id = `suggestions-${++lists}`;
-  list.className = "suggestions";
-  list.hidden = true;
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", say("suggestions"));
-  status.className = "visually-hidden";
-  status.setAttribute("role", "status");
+  const id = `suggestions-${++lists}`;
+  const list = make("ul", { id, className: "suggestions", hidden: true, role: "listbox", ariaLabel: say("suggestions") });
+  const status = make("p", { className: "visually-hidden", role: "status" });
   text.after(list, status);
   text.setAttribute("aria-autocomplete", "list");
   text.setAttribute("aria-controls", list.id);
@@ -97,22 +90,9 @@ function complete(text) {
 }
 
 function option(value, name, picture) {
-  const made = document.createElement("li");
-  made.setAttribute("role", "option");
+  const made = make("li", { role: "option" }, make("bdi", {}, value));
   made.dataset.value = value;
-  if (picture) {
-    const image = document.createElement("img");
-    Object.assign(image, { src: picture, alt: "", className: "avatar small", referrerPolicy: "no-referrer" });
-    made.append(image);
-  }
-  const shown = document.createElement("bdi");
-  shown.textContent = value;
-  made.append(shown);
-  if (name) {
-    const called = document.createElement("bdi");
-    called.className = "handle";
-    called.textContent = name;
-    made.append(" ", called);
-  }
+  if (picture) made.prepend(make("img", { src: picture, alt: "", className: "avatar small", referrerPolicy: "no-referrer" }));
+  if (name) made.append(" ", make("bdi", { className: "handle" }, name));
   return made;
 }

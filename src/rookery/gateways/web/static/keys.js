@@ -1,8 +1,8 @@
 /* Keys for those who don't want to reach for the mouse. They can be switched off (WCAG 2.1.4). */
-import { body, gently, kept, say } from "./page.js";
+import { body, find, findAll, gently, make, say } from "./page.js";
 
-const switches = kept("localStorage");
 const NAME = "rookery-keys";
+const SEARCH = "input[type=search]";
 const HELP = [
   ["j", "next"],
   ["k", "previous"],
@@ -17,20 +17,19 @@ const HELP = [
   ["g n", "notifications"],
   ["?", "help"],
 ];
+/** Of these also those who are not logged in have something. */
+const FOR_ALL = ["next", "previous", "open", "home", "help"];
 let last = null;
 let going = 0;
 
-const on = () => switches.get(NAME) !== "off";
-const articles = () => [...document.querySelectorAll("article.tweet")];
+const on = () => localStorage.getItem(NAME) !== "off";
 
 export function keys() {
   document.addEventListener("keydown", pressed);
   document.addEventListener("focusin", (event) => (last = event.target.closest?.("article.tweet") ?? last));
   // Without keys, too, the help can be found, and the keys be switched on again.
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "quiet", textContent: say("keys") });
-  button.addEventListener("click", help);
-  document.querySelector("footer.site")?.append(button);
+  const button = make("button", { type: "button", className: "quiet", onclick: help }, say("keys"));
+  find("footer.site")?.append(button);
 }
 
 function pressed(event) {
@@ -50,7 +49,7 @@ const ACTS = {
   b: () => press("bookmark"),
   r: reply,
   n: write,
-  "/": search,
+  "/": () => focusEnd(find(SEARCH)),
   g: () => void (going = Date.now()),
   "?": help,
   Enter: open,
@@ -62,7 +61,7 @@ const go = (address) => location.assign(address);
 const current = () => (last?.isConnected ? last : null);
 
 function step(by) {
-  const all = articles();
+  const all = findAll("article.tweet");
   if (!all.length) return false;
   const at = all.indexOf(current());
   // From nowhere, begin with what is on the screen.
@@ -73,65 +72,54 @@ function step(by) {
 }
 
 function press(name) {
-  const button = current()?.querySelector(`button[data-act="${name}"]`);
-  if (!button) return false;
-  button.click();
+  const button = current() && find(`button[data-act="${name}"]`, current());
+  return button ? button.click() : false;
 }
 
 function reply() {
-  const tweet = current() ?? document.querySelector("article.whole");
-  const answer = document.querySelector(".answer [data-content]");
+  const tweet = current() ?? find("article.whole");
+  const answer = find(".answer [data-content]");
   if (!tweet) return false;
   if (answer && tweet.matches(".whole")) focusEnd(answer);
-  else tweet.querySelector("[data-act=reply]")?.click();
+  else find("[data-act=reply]", tweet)?.click();
 }
 
 function write() {
-  const form = document.querySelector("main > form[data-compose] [data-content]");
-  if (form) focusEnd(form);
-  else document.querySelector('[data-key="n"]')?.click();
+  const text = find("main > form[data-compose] [data-content]");
+  if (text) focusEnd(text);
+  else find('[data-key="n"]')?.click();
 }
 
 function focusEnd(text) {
+  if (!text) return false;
   text.focus();
   text.setSelectionRange(text.value.length, text.value.length);
 }
 
-function search() {
-  const field = document.querySelector("input[type=search]");
-  if (!field) return false;
-  field.focus();
-}
-
 /** Enter opens the tweet itself; on links and buttons in it, it does what it does there. */
 function open(target) {
-  const link = target.matches?.("article.tweet") && target.querySelector("a.at");
-  if (!link) return false;
-  link.click();
+  return target.matches?.("article.tweet") ? find("a.at", target)?.click() : false;
 }
 
 function help() {
-  const dialog = document.createElement("dialog");
-  dialog.className = "help";
-  dialog.setAttribute("aria-labelledby", "help-title");
-  const title = Object.assign(document.createElement("h2"), { id: "help-title", textContent: say("keys") });
-  const list = document.createElement("dl");
+  const list = make("dl");
   for (const [key, name] of HELP) {
-    if (!body.dataset.me && !["next", "previous", "open", "home", "help"].includes(name)) continue;
-    const term = document.createElement("dt");
-    term.append(
-      ...key.split(" ").map((one) => Object.assign(document.createElement("kbd"), { textContent: one })),
-    );
-    list.append(term, Object.assign(document.createElement("dd"), { textContent: say(`key_${name}`) }));
+    if (name === "search" ? !find(SEARCH) : !body.dataset.me && !FOR_ALL.includes(name)) continue;
+    const signs = key.split(" ").map((sign) => make("kbd", {}, sign));
+    list.append(make("dt", {}, ...signs), make("dd", {}, say(`key_${name}`)));
   }
-  const label = Object.assign(document.createElement("label"), { className: "row" });
-  const check = Object.assign(document.createElement("input"), { type: "checkbox", checked: on() });
-  check.addEventListener("change", () => switches.set(NAME, check.checked ? null : "off"));
-  label.append(check, say("keys_on"));
-  const form = Object.assign(document.createElement("form"), { method: "dialog" });
-  form.append(Object.assign(document.createElement("button"), { className: "button", textContent: say("close") }));
-  dialog.append(title, list, label, form);
+  const check = make("input", { type: "checkbox", checked: on() });
+  check.onchange = () => localStorage.setItem(NAME, check.checked ? "on" : "off");
+  const dialog = make(
+    "dialog",
+    { className: "help" },
+    make("h2", { id: "help-title" }, say("keys")),
+    list,
+    make("label", { className: "row" }, check, say("keys_on")),
+    make("form", { method: "dialog" }, make("button", { className: "button" }, say("close"))),
+  );
+  dialog.setAttribute("aria-labelledby", "help-title");
+  dialog.onclose = () => dialog.remove();
   body.append(dialog);
-  dialog.addEventListener("close", () => dialog.remove());
   dialog.showModal();
 }

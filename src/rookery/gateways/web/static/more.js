@@ -1,9 +1,8 @@
 /* Older pages come by themselves when they are near; beneath stays a link. */
-import { added, ask, onAdded, pieces, within } from "./page.js";
+import { added, ask, find, findAll, onAdded, pieces, settled, within } from "./page.js";
 
 /** After so many a page's foot is to be reached, and more come by a click. */
 const MOST = 5;
-const NEAR = "800px";
 let loaded = 0;
 let watcher;
 
@@ -12,7 +11,7 @@ export function more() {
     (seen) => {
       for (const { isIntersecting, target } of seen) if (isIntersecting && loaded < MOST) load(target);
     },
-    { rootMargin: NEAR },
+    { rootMargin: "800px" },
   );
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-more]");
@@ -21,7 +20,7 @@ export function more() {
     load(link, true);
   });
   onAdded((root) => within(root, "a[data-more]").forEach((link) => watcher.observe(link)));
-  addEventListener("pagehide", keepPlace);
+  addEventListener("scroll", settled(200, keepPlace), { passive: true });
   if (history.state?.rookery) returnTo(history.state.rookery);
 }
 
@@ -51,7 +50,7 @@ async function load(link, asked = false) {
 
 /** What stands at the top of the window, and how far down, for who comes back to this page. */
 function keepPlace() {
-  const top = [...document.querySelectorAll("[data-feed] > [id]")].find((one) => one.getBoundingClientRect().bottom > 0);
+  const top = findAll("[data-feed] > [id]").find((one) => one.getBoundingClientRect().bottom > 0);
   const place = top && loaded ? { loaded, id: top.id, y: top.getBoundingClientRect().top } : undefined;
   history.replaceState({ ...history.state, rookery: place }, "");
 }
@@ -61,7 +60,7 @@ async function returnTo(place) {
   if (entry?.type === "navigate" || !place.id) return;
   history.scrollRestoration = "manual";
   for (let page = 0; page < place.loaded && !document.getElementById(place.id); page += 1) {
-    const link = document.querySelector("[data-feed] a[data-more]");
+    const link = find("[data-feed] a[data-more]");
     if (!link || !(await load(link))) break;
   }
   const found = document.getElementById(place.id);

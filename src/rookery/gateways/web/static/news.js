@@ -1,59 +1,45 @@
 /* What changes on a page that is being read: a bar tells of what is new, and shows it when asked; nothing moves by itself. */
-import { added, ask, compact, failed, gently, onAdded, pieces, say, setCount, swap, within } from "./page.js";
+import { added, ask, compact, failed, find, findAll, gently, make, onAdded, pieces, say, setCount, swap, within } from "./page.js";
 
 /** After so many pages of news a fresh page is quicker. */
 const MOST = 10;
 
-/** What was posted in this very page is on it already, and no news. */
-export const own = {
-  ids: new Set(),
-  /** Settles when nothing is being sent. */
-  under: Promise.resolve(),
-  add(id) {
-    this.ids.add(id);
-  },
-  during(sending) {
-    this.under = sending;
-  },
-};
+/** What was posted in this very page is on it already, and no news. `sent` settles when nothing is being sent. */
+export const own = { ids: new Set(), sent: Promise.resolve() };
 
 const path = location.pathname;
 const first = !/[?&](before|after)=/.test(location.search);
 const notifications = path === "/notifications";
-const feed = first ? document.querySelector("[data-live-feed]") : null;
+const feed = first ? find("[data-live-feed]") : null;
 const kind = notifications ? "notifications" : feed?.dataset.liveFeed;
-const bar = kind ? makeBar(feed ?? document.getElementById("main")) : null;
+const bar = kind ? make("div", { className: "news-bar", ariaLive: "polite" }) : null;
+(feed ?? find("main")).prepend(bar ?? "");
 
 /** Entries that wait to be shown, and their tweets. */
 const waiting = new Map();
-const focal = document.querySelector("article.whole")?.dataset.tweet;
+const focal = find("article.whole")?.dataset.tweet;
 let newest = feed ? BigInt(feed.dataset.newest ?? 0) : 0n;
 let replies = 0;
 
 export function news() {
+  entitle(find("[data-unread]")?.textContent);
   if (!feed) return;
   for (const one of entries(feed)) newest = newest > entryOf(one) ? newest : entryOf(one);
-  replies = Number(document.querySelector(`[data-acts="${focal}"] [data-count=replies]`)?.dataset.n ?? 0);
+  replies = replyCount();
 }
 
 const entries = (root) => [...root.children].filter((one) => one.dataset.entry);
 const entryOf = (article) => BigInt(article.dataset.entry);
-const copiesOf = (id) => document.querySelectorAll(`article[data-tweet="${id}"]`);
-
-function makeBar(host) {
-  const made = document.createElement("div");
-  made.className = "news-bar";
-  made.setAttribute("aria-live", "polite");
-  host.prepend(made);
-  return made;
-}
+const copiesOf = (id) => findAll(`article[data-tweet="${id}"]`);
+const entryIn = (entry) => find(`:scope > [data-entry="${entry}"]`, feed);
+const replyCount = () => Number(find(`[data-acts="${focal}"] [data-count=replies]`)?.dataset.n ?? 0);
 
 function show(text, run) {
   if (!bar) return;
-  const button = bar.firstElementChild ?? document.createElement("button");
+  if (!bar.firstElementChild) bar.append(make("button", { type: "button", className: "news" }));
+  const button = bar.firstElementChild;
+  button.onclick = run;
   if (button.textContent !== text) button.textContent = text;
-  Object.assign(button, { type: "button", className: "news", onclick: run });
-  if (!button.isConnected) bar.append(button);
 }
 
 function count() {
@@ -63,17 +49,17 @@ function count() {
 
 /** An entry arrived in the home timeline. */
 export function arrived(entry, tweet) {
-  if (kind !== "home" || own.ids.has(entry) || feed.querySelector(`[data-entry="${entry}"]`)) return;
+  if (kind !== "home" || own.ids.has(entry) || entryIn(entry)) return;
   waiting.set(entry, tweet);
   count();
 }
 
 /** An entry left the home timeline. What is on the screen, or above, stays where it is. */
 export function left(entry) {
+  if (kind !== "home") return;
   if (waiting.delete(entry)) count();
-  for (const one of kind === "home" ? feed.querySelectorAll(`[data-entry="${entry}"]`) : []) {
-    if (one.getBoundingClientRect().top > innerHeight) one.remove();
-  }
+  const one = entryIn(entry);
+  if (one?.getBoundingClientRect().top > innerHeight) one.remove();
 }
 
 /** A tweet is gone: a note stands in its place. */
@@ -81,9 +67,7 @@ export function gone(id) {
   for (const [entry, tweet] of waiting) if (tweet === id) waiting.delete(entry);
   if (kind === "home") count();
   for (const old of copiesOf(id)) {
-    const note = document.createElement("div");
-    Object.assign(note, { className: "tweet gone", id: old.id, tabIndex: -1, textContent: say("deleted") });
-    swap(old, note);
+    swap(old, make("div", { className: "tweet gone", id: old.id, tabIndex: -1 }, say("deleted")));
   }
 }
 
@@ -91,7 +75,7 @@ export function gone(id) {
 export async function edited(id) {
   try {
     for (const whole of [false, true]) {
-      const copies = [...copiesOf(id)].filter((one) => one.matches(".whole") === whole);
+      const copies = copiesOf(id).filter((one) => one.matches(".whole") === whole);
       if (!copies.length) continue;
       const made = pieces(await ask(`/tweets/${id}/piece${whole ? "?whole=1" : ""}`)).firstElementChild;
       for (const old of copies) renew(old, made.cloneNode(true));
@@ -107,14 +91,14 @@ function renew(old, made) {
   made.id = old.id;
   made.dataset.entry = entry;
   made.setAttribute("aria-labelledby", `a${entry}`);
-  made.querySelector(".head[id]").id = `a${entry}`;
-  made.prepend(...old.querySelectorAll(":scope > .why"));
+  find(".head[id]", made).id = `a${entry}`;
+  made.prepend(...findAll(":scope > .why", old));
   swap(old, made);
 }
 
 /** A tweet has other counts. */
 export function counted(id, counts) {
-  for (const one of document.querySelectorAll(`[data-acts="${id}"] [data-count]`)) {
+  for (const one of findAll(`[data-acts="${id}"] [data-count]`)) {
     const number = counts[one.dataset.count];
     if (number !== undefined && String(number) !== one.dataset.n) setCount(one, number);
   }
@@ -134,9 +118,7 @@ export function lost() {
   show(say("resync"), () => location.assign(path));
 }
 
-/**
- * Show an own tweet, just posted, where it belongs on this page. False where this page is none that goes on: that of writing.
- */
+/** Show an own tweet, just posted, where it belongs on this page. False where the page ends with it. */
 export function posted(article, answered) {
   if (path === "/compose") return false;
   if (kind === "home" && !answered) insert(article);
@@ -150,10 +132,10 @@ export function posted(article, answered) {
 /** Put an entry among the others, by its id. False where it is there already. */
 function insert(article) {
   const { entry } = article.dataset;
-  if (feed.querySelector(`[data-entry="${entry}"]`)) return false;
-  feed.querySelector(":scope > .empty")?.remove();
+  if (entryIn(entry)) return false;
+  find(":scope > .empty", feed)?.remove();
   const older = entries(feed).find((one) => entryOf(one) < BigInt(entry));
-  feed.insertBefore(article, older ?? feed.querySelector(":scope > [data-more]"));
+  feed.insertBefore(article, older ?? find(":scope > [data-more]", feed));
   added(article);
   return true;
 }
@@ -177,7 +159,7 @@ async function catchUp() {
     const shown = found.filter(insert);
     newest = after;
     waiting.clear();
-    replies = Number(document.querySelector(`[data-acts="${focal}"] [data-count=replies]`)?.dataset.n ?? 0);
+    replies = replyCount();
     bar.replaceChildren();
     scrollTo({ top: kind === "home" ? 0 : scrollY, behavior: gently() });
     shown[0]?.focus({ preventScroll: kind === "home" });
@@ -187,17 +169,19 @@ async function catchUp() {
   }
 }
 
-const badges = () => document.querySelectorAll("[data-unread]");
-const title = () => document.title.replace(/^\([^)]*\) /, "");
-
 /** So many notifications are unread. */
 export function unread(number) {
-  for (const badge of badges()) {
-    badge.textContent = compact(number);
+  const text = compact(number);
+  for (const badge of findAll("[data-unread]")) {
+    badge.textContent = text;
     badge.hidden = !number;
-    badge.dataset.unread = number;
   }
-  document.title = number ? `(${compact(number)}) ${title()}` : title();
+  entitle(text);
+}
+
+function entitle(text) {
+  const title = document.title.replace(/^\([^)]*\) /, "");
+  document.title = text ? `(${text}) ${title}` : title;
 }
 
 /** The tweets on the screen: `hear` gets their ids, at most 100, when others are. */

@@ -1,6 +1,8 @@
 /* What the modules share: the page's words, requests, toasts, and pieces of page that come later. */
 const words = JSON.parse(document.getElementById("words")?.textContent ?? "{}");
-export const body = document.body;
+export const { body } = document;
+export const find = (selector, root = document) => root.querySelector(selector);
+export const findAll = (selector, root = document) => [...root.querySelectorAll(selector)];
 export const me = body.dataset.me;
 export const lang = document.documentElement.lang || "en";
 /** The language with the digits that the server writes. */
@@ -36,11 +38,8 @@ export class Refused extends Error {
 export async function ask(address, form) {
   let answer;
   try {
-    answer = await fetch(address, {
-      method: form ? "POST" : "GET",
-      body: form,
-      headers: { "X-Rookery-Fragment": "1" },
-    });
+    const headers = { "X-Rookery-Fragment": "1" };
+    answer = await fetch(address, { method: form ? "POST" : "GET", body: form, headers });
   } catch {
     throw new Refused(0, say("offline"));
   }
@@ -54,7 +53,7 @@ let silence;
 
 /** Say something for a moment. */
 export function toast(text) {
-  const place = document.querySelector("[data-toast]");
+  const place = find("[data-toast]");
   if (!place || !text) return;
   clearTimeout(silence);
   place.textContent = text;
@@ -68,17 +67,17 @@ export function failed(error) {
   } else toast(error instanceof Refused ? error.message : say("failed"));
 }
 
-/** HTML as nodes. Of a whole page only its list is taken. */
+/** A piece of page as nodes. Raises Refused for a whole page, which is no answer to a script. */
 export function pieces(html) {
-  if (/^\s*<!doctype/i.test(html)) {
-    const list = new DOMParser().parseFromString(html, "text/html").querySelector("[data-feed]");
-    const found = document.createDocumentFragment();
-    if (list) found.append(...list.childNodes);
-    return document.adoptNode(found);
-  }
-  const made = document.createElement("template");
-  made.innerHTML = html;
-  return made.content;
+  if (/^\s*<!doctype/i.test(html)) throw new Refused(200, say("failed"));
+  return make("template", { innerHTML: html }).content;
+}
+
+/** A new element, with these properties and children. */
+export function make(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
 }
 
 const hearers = [];
@@ -91,43 +90,23 @@ export function added(root) {
 }
 
 /** Everything in `root`, itself included, that matches. */
-export const within = (root, selector) =>
-  root.matches?.(selector) ? [root, ...root.querySelectorAll(selector)] : [...root.querySelectorAll(selector)];
+export const within = (root, selector) => [...(root.matches?.(selector) ? [root] : []), ...findAll(selector, root)];
 
 /** Put `made` where `old` was; who was in there with the keyboard stays there, and an open menu open. */
 export function swap(old, made) {
   const held = old.contains(document.activeElement) ? document.activeElement : null;
-  if (old.querySelector("details[open]")) made.querySelector("details")?.setAttribute("open", "");
+  if (find("details[open]", old)) find("details", made)?.setAttribute("open", "");
   old.replaceWith(made);
   added(made);
   if (!held) return;
   const { act } = held.dataset;
   const href = held.getAttribute("href");
   const same = act ? `[data-act="${act}"]` : href ? `a[href="${CSS.escape(href)}"]` : held.localName;
-  (held === old ? made : (made.querySelector(same) ?? made)).focus({ preventScroll: true });
+  (held === old ? made : (find(same, made) ?? made)).focus({ preventScroll: true });
 }
 
 /** How to scroll: at once for those who want less motion. */
 export const gently = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
-
-/** What is kept in this browser; where nothing may be kept, nothing is. */
-export const kept = (storage) => ({
-  get(name) {
-    try {
-      return window[storage].getItem(name);
-    } catch {
-      return null;
-    }
-  },
-  set(name, value) {
-    try {
-      if (value === null) window[storage].removeItem(name);
-      else window[storage].setItem(name, value);
-    } catch {
-      // full, or forbidden
-    }
-  },
-});
 
 /** Wait until `delay` ms have passed without another call. */
 export function settled(delay, run) {

@@ -1,7 +1,14 @@
 /* Moments in the reader's own time zone, short ones kept up to date. */
-import { locale, onAdded, say, within } from "./page.js";
+import { findAll, locale, onAdded, say, within } from "./page.js";
 
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000];
+/** Words, how many milliseconds each stands for, and below how many it is used. */
+const UNITS = [
+  ["seconds", 1000, MINUTE],
+  ["minutes", MINUTE, HOUR],
+  ["hours", HOUR, DAY],
+  ["days", DAY, 7 * DAY],
+];
 const date = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const day = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
@@ -10,7 +17,7 @@ const whole = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "l
 export function times() {
   onAdded((root) => within(root, "time[datetime]").forEach(localise));
   setInterval(() => {
-    if (!document.hidden) document.querySelectorAll("time[datetime]:not([data-exact])").forEach(refresh);
+    if (!document.hidden) findAll("time[datetime]:not([data-exact])").forEach(refresh);
   }, MINUTE / 2);
 }
 
@@ -26,18 +33,12 @@ function localise(element) {
 function refresh(element) {
   const at = new Date(element.dateTime);
   const gone = Math.max(0, Date.now() - at.getTime());
-  const text =
-    gone < MINUTE
-      ? say("seconds", { n: Math.floor(gone / 1000) })
-      : gone < HOUR
-        ? say("minutes", { n: Math.floor(gone / MINUTE) })
-        : gone < DAY
-          ? say("hours", { n: Math.floor(gone / HOUR) })
-          : gone < 7 * DAY
-            ? say("days", { n: Math.floor(gone / DAY) })
-            : gone > 300 * DAY
-              ? date.format(at)
-              : shortDay(at);
+  const [unit, length] = UNITS.find(([, , below]) => gone < below) ?? [];
+  const text = unit
+    ? say(unit, { n: Math.floor(gone / length) })
+    : gone > 300 * DAY
+      ? date.format(at)
+      : shortDay(at);
   if (text && text !== element.textContent) element.textContent = text;
 }
 

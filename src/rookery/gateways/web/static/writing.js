@@ -1,30 +1,25 @@
 /* Writing: the counter, the text kept until it is sent, and sending without leaving the page. */
-import { ask, body, failed, kept, onAdded, pieces, say, settled, toast, within } from "./page.js";
+import { ask, failed, find, make, me, onAdded, pieces, Refused, say, settled, toast, within } from "./page.js";
 import { LIMIT, weigh } from "./weight.js";
 import { own, posted } from "./news.js";
 
-const texts = kept("sessionStorage");
 /** What the server said that words weigh. */
 const known = new Map();
 
 export function writing() {
-  onAdded((root) => within(root, "form[data-compose]").forEach(prepare));
+  onAdded((root) => within(root, "[data-content]").forEach(prepare));
   // Who logs out leaves nothing behind for who comes next.
   document.addEventListener("submit", (event) => {
-    if (event.target.getAttribute("action") === "/logout") texts.set(`text ${body.dataset.me}`, null);
+    if (event.target.getAttribute("action") === "/logout") sessionStorage.clear();
   });
 }
 
-function prepare(form) {
-  if ("prepared" in form.dataset) return;
-  form.dataset.prepared = "";
-  const text = form.querySelector("[data-content]");
-  const output = form.querySelector("[data-weight]");
-  const submit = form.querySelector("[data-submit]");
-  const key = form.elements.namedItem("key");
-  const name = [form.getAttribute("action"), "reply_to", "quote_of"]
-    .map((part, place) => (place ? (form.elements.namedItem(part)?.value ?? "") : part))
-    .join(" ");
+function prepare(text) {
+  const { form } = text;
+  const output = find("[data-weight]", form);
+  const submit = find("[data-submit]", form);
+  const { key, reply_to, quote_of } = form.elements;
+  const place = ["text", me, form.getAttribute("action"), reply_to?.value, quote_of?.value].join(" ");
   let sending = false;
   let tried = false;
   let flaw = "";
@@ -44,17 +39,20 @@ function prepare(form) {
     // Another text is another tweet, also where the first may have arrived unseen.
     if (tried && key) key.value = fresh();
     tried = false;
-    remember(name, text.value === text.defaultValue ? null : { first: text.defaultValue, text: text.value });
+    find(".wrong", form)?.remove();
+    sessionStorage.setItem(place, JSON.stringify([text.defaultValue, text.value]));
     count();
   };
+  const wrong = (sentence) => text.before(make("div", { className: "wrong", role: "alert" }, sentence));
   const send = async (fields) => {
     sending = true;
+    find(".wrong", form)?.remove();
     count();
     form.setAttribute("aria-busy", "true");
     try {
       const article = pieces(await ask("/compose", fields)).querySelector("article");
-      own.add(article.dataset.tweet);
-      remember(name, null);
+      own.ids.add(article.dataset.tweet);
+      sessionStorage.removeItem(place);
       text.value = text.defaultValue;
       if (key) key.value = fresh();
       tried = false;
@@ -62,7 +60,8 @@ function prepare(form) {
       else location.assign(here(fields.get("next")) ?? `/tweets/${article.dataset.tweet}`);
     } catch (error) {
       tried = true;
-      failed(error);
+      if (error instanceof Refused && error.status !== 401) wrong(error.message);
+      else failed(error);
     } finally {
       sending = false;
       form.removeAttribute("aria-busy");
@@ -71,8 +70,8 @@ function prepare(form) {
   };
 
   if (key && !key.value) key.value = fresh();
-  const old = remembered(name);
-  if (old?.first === text.defaultValue && text.value === text.defaultValue) text.value = old.text;
+  const [first, written] = JSON.parse(sessionStorage.getItem(place) ?? "[]");
+  if (first === text.defaultValue && text.value === first) text.value = written;
   count();
   text.addEventListener("input", changed);
   text.addEventListener("keydown", (event) => {
@@ -81,25 +80,26 @@ function prepare(form) {
     if (!submit.disabled) form.requestSubmit(submit);
   });
   form.addEventListener("submit", (event) => {
-    if (form.getAttribute("action") !== "/compose" || event.submitter?.name) {
+    const fields = new URLSearchParams(new FormData(form));
+    if (!form.matches("[data-compose]") || event.submitter?.name || fields.get("publish_at")) {
       // A draft, or an edit: the server shows another page then.
-      remember(name, null);
+      sessionStorage.removeItem(place);
       return;
     }
     event.preventDefault();
     if (sending) return;
-    own.during(send(new URLSearchParams(new FormData(form))));
+    own.sent = send(fields);
   });
 }
 
 const wanted = new Map();
 const inquire = settled(200, async () => {
-  const asked = [...wanted.keys()].slice(0, 100);
+  const asked = [...wanted.keys()];
   const after = new Set(wanted.values());
   wanted.clear();
   try {
     const weights = JSON.parse(await ask(`/weigh?words=${encodeURIComponent(asked.join(" "))}`)).weights;
-    asked.forEach((word, place) => known.set(word, weights[place]));
+    asked.forEach((word, at) => known.set(word, weights[at]));
     for (const count of after) count();
   } catch {
     // The estimate stands, and the server judges what is sent.
@@ -109,17 +109,6 @@ const inquire = settled(200, async () => {
 function learn(asked, count) {
   for (const word of asked) wanted.set(word, count);
   inquire();
-}
-
-/** All texts that wait, under one name per person. */
-const all = () => JSON.parse(texts.get(`text ${body.dataset.me}`) ?? "{}");
-const remembered = (name) => all()[name];
-
-function remember(name, value) {
-  const now = all();
-  if (value) now[name] = value;
-  else delete now[name];
-  texts.set(`text ${body.dataset.me}`, JSON.stringify(now));
 }
 
 /** A key that nobody used: the same form sent twice posts once. */
