@@ -4,8 +4,6 @@ import secrets
 from hashlib import sha256
 from typing import Any, Final
 
-import msgspec
-
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.visits import Reply, Route, Visit, redirect
 from rookery.kernel.errors import Forbidden, Invalid, NotFound, RookeryError
@@ -16,8 +14,6 @@ from rookery.services.tweets.contract import IdempotencyKey, NewTweet, Tweet, Tw
 
 _KEY: Final = 40
 """The longest key of a form."""
-_WORDS: Final = 8000
-"""Characters that are weighed at once."""
 
 
 class ComposePages:
@@ -31,7 +27,7 @@ class ComposePages:
 
     def routes(self) -> list[Route]:
         """What is offered."""
-        return [Route("GET", "/compose", self.form), Route("POST", "/compose", self.post), Route("GET", "/weigh", self.weigh)]
+        return [Route("GET", "/compose", self.form), Route("POST", "/compose", self.post)]
 
     async def form(self, visit: Visit) -> Reply:
         query = visit.query
@@ -55,13 +51,6 @@ class ComposePages:
         if visit.fragment:
             return self._render.piece(visit, "pieces/written.html", status=201, tweet=tweet)
         return visit.back(f"/tweets/{tweet.id}")
-
-    async def weigh(self, visit: Visit) -> Reply:
-        """What words count that may be addresses, for a script that counts all else by itself: never the whole text."""
-        words = visit.query.get("words", "")[:_WORDS].split(" ")
-        return Reply(
-            msgspec.json.encode({"weights": [weigh(word).length for word in words]}), media_type="application/json"
-        )
 
     async def _form(self, visit: Visit, values: Any, error: RookeryError | None = None) -> Reply:
         answered, quoted = await self._named(visit, values, "reply_to"), await self._named(visit, values, "quote_of")
