@@ -9,11 +9,10 @@ export const own = { ids: new Set(), sent: Promise.resolve() };
 
 const path = location.pathname;
 const first = !/[?&](before|after)=/.test(location.search);
-const notifications = path === "/notifications";
-const feed = first ? find("[data-live-feed]") : null;
-const kind = notifications ? "notifications" : feed?.dataset.liveFeed;
-const bar = kind ? make("div", { className: "news-bar", ariaLive: "polite" }) : null;
-(feed ?? find("main")).prepend(bar ?? "");
+const feed = first ? find("[data-live-feed], [data-notifications]") : null;
+const kind = feed && (feed.dataset.liveFeed ?? "notifications");
+const bar = feed && make("div", { className: "news-bar", ariaLive: "polite" });
+feed?.prepend(bar);
 
 /** Entries that wait to be shown, and their tweets. */
 const waiting = new Map();
@@ -110,7 +109,7 @@ export function counted(id, counts) {
 
 /** There are notifications that this page does not show. */
 export function notified(number) {
-  if (notifications && first) show(say("notifications", { n: number }), () => location.assign(path));
+  if (kind === "notifications") show(say("notifications", { n: number }), () => location.assign(path));
 }
 
 /** What happened can't be told one by one. */
@@ -171,7 +170,7 @@ async function catchUp() {
 
 /** So many notifications are unread. */
 export function unread(number) {
-  const text = compact(number);
+  const text = number > 99 ? "99+" : compact(number);
   for (const badge of findAll("[data-unread]")) {
     badge.textContent = text;
     badge.hidden = !number;
@@ -180,7 +179,7 @@ export function unread(number) {
 }
 
 function entitle(text) {
-  const title = document.title.replace(/^\([^)]*\) /, "");
+  const title = document.title.replace(/^\([^)]*\) | \([\d+]+\)(?= ·)/g, "");
   document.title = text ? `(${text}) ${title}` : title;
 }
 

@@ -15,8 +15,6 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) if (name !== VERSION) await caches.delete(name);
-      // Pages are asked for while this worker wakes up.
-      await self.registration.navigationPreload?.enable();
       await self.clients.claim();
     })(),
   );
@@ -27,7 +25,7 @@ self.addEventListener("fetch", (event) => {
   const { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== self.location.origin) return;
   if (FILES.includes(pathname)) event.respondWith(file(request));
-  else if (request.mode === "navigate") event.respondWith(page(event));
+  else if (request.mode === "navigate") event.respondWith(page(request));
 });
 
 async function file(request) {
@@ -35,9 +33,9 @@ async function file(request) {
 }
 
 /** Pages come from the network, always, and are kept nowhere: they are somebody's. */
-async function page(event) {
+async function page(request) {
   try {
-    return (await event.preloadResponse) ?? (await fetch(event.request));
+    return await fetch(request);
   } catch {
     return (await caches.match(OFFLINE)) ?? Response.error();
   }
