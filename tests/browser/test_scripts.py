@@ -90,7 +90,19 @@ async def test_the_counter_counts_as_the_server_does(site: Site) -> None:
     ann = await site.person("ann")
     page = await ready(ann, "/compose")
     texts = [case.values[1]["text"] for case in (*EXTRACT, *VALIDATE)]
-    texts += ["", "  ", "x" * 280, "x" * 281, "é" * 281, "e\u0301" * 280, "語" * 140, "👨‍👩‍👧" * 141, "a\u0007", "\u200b", "a\r\nb"]
+    texts += [
+        "",
+        "  ",
+        "x" * 280,
+        "x" * 281,
+        "é" * 281,
+        "e\u0301" * 280,
+        "語" * 140,
+        "👨‍👩‍👧" * 141,
+        "a\u0007",
+        "\u200b",
+        "a\r\nb",
+    ]
     texts += ["http://example.com/" + "x" * 300, "see example.com/a(b).Really.And example.org,example.net", "🏴󠁧󠁢󠁥󠁮󠁧󠁿🇨🇭1️⃣"]
     assert len(texts) > 250
     # Half of a pair does not get through a form.
@@ -106,7 +118,9 @@ async def test_the_counter_counts_as_the_server_does(site: Site) -> None:
         assert found["length"] == weigh(kept).length, text
         assert not found["asked"], text
         refused = flaw(kept)
-        assert found["flaw"] == ("unfit" if refused in ("control_character", "invalid_character") else refused or ""), text
+        assert found["flaw"] == ("unfit" if refused in ("control_character", "invalid_character") else refused or ""), (
+            text
+        )
 
 
 async def test_addresses_without_a_protocol_count_23_as_soon_as_the_server_was_asked(site: Site) -> None:

@@ -50,6 +50,7 @@ class Renderer:
         env.install_gettext_callables(_gettext, _ngettext, newstyle=True)
         env.filters.update(when=_when, moment=_moment, compact=_compact, linked=_linked, hue=hue, iso=iso)
         self._environment: Environment = env
+        self._said: dict[str, Markup] = {}
         env.globals.update(
             static=static.url,
             site=name,
@@ -57,6 +58,7 @@ class Renderer:
             csrf=_csrf,
             sentence=_sentence,
             plurals=plural_samples,
+            words=self._words,
             FAVORITED=FAVORITED,
             RETWEETED=RETWEETED,
             BOOKMARKED=BOOKMARKED,
@@ -90,6 +92,13 @@ class Renderer:
         return await self.page(
             visit, "error.html", status=error.status, headers=headers, error=error, request_id=request_id
         )
+
+    def _words(self, language: Language) -> Markup:
+        """What scripts say, for the end of each page: the same for all pages of a language."""
+        if (found := self._said.get(language.tag)) is None:
+            found = Markup(self._environment.get_template("pieces/words.html").render(language=language))  # noqa: S704 - ours
+            self._said[language.tag] = found
+        return found
 
     def _render(self, visit: Visit, template: str, context: Mapping[str, Any]) -> bytes:
         found = self._environment.get_template(template)

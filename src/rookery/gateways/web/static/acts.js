@@ -24,7 +24,7 @@ function act(form, button) {
   const line = (lines.get(all) ?? Promise.resolve()).then(async () => {
     try {
       const made = pieces(await ask(address, fields)).firstElementChild;
-      // What was pressed meanwhile is not taken back by an answer that does not know of it.
+      // An answer does not know of what was pressed meanwhile.
       if (lines.get(all) === line && made) replace(all, made);
     } catch (error) {
       undo();

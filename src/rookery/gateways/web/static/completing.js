@@ -1,5 +1,5 @@
 /* Handles and hashtags, completed while they are written. */
-import { ask, make, onAdded, say, settled, within } from "./page.js";
+import { ask, make, modified, onAdded, say, settled, within } from "./page.js";
 
 const TOKEN = /(?:^|[^\p{L}\p{M}\p{N}_&@#])([@#][\p{L}\p{M}\p{N}_]{1,30})$/u;
 const MOST = 8;
@@ -61,7 +61,7 @@ function complete(text) {
     if (!begun || !offered) return close();
     try {
       const found = JSON.parse(await ask(`/complete?q=${encodeURIComponent(begun)}`));
-      // Somebody types faster than answers come: only the last one counts.
+      // Who types is faster than answers.
       if (token() === begun && document.activeElement === text) show(found);
     } catch (error) {
       if (error.status === 404) offered = false;
@@ -72,7 +72,7 @@ function complete(text) {
   text.addEventListener("input", () => (token() ? look() : close()));
   text.addEventListener("blur", close);
   text.addEventListener("keydown", (event) => {
-    if (list.hidden || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (list.hidden || event.isComposing || modified(event)) return;
     if (event.key === "ArrowDown") mark(active + 1);
     else if (event.key === "ArrowUp") mark(active - 1);
     else if (event.key === "Escape") close();
@@ -81,7 +81,7 @@ function complete(text) {
     event.preventDefault();
     event.stopPropagation();
   });
-  // A press on an option must not take the keyboard from the text.
+  // The text keeps the focus.
   list.addEventListener("mousedown", (event) => event.preventDefault());
   list.addEventListener("click", (event) => {
     const option = event.target.closest("[role=option]");

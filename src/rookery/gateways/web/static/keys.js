@@ -1,5 +1,5 @@
 /* Keys for those who don't want to reach for the mouse. They can be switched off (WCAG 2.1.4). */
-import { body, find, findAll, gently, make, say } from "./page.js";
+import { body, find, findAll, gently, make, modified, say } from "./page.js";
 
 const NAME = "rookery-keys";
 const SEARCH = "input[type=search]";
@@ -27,13 +27,13 @@ const on = () => localStorage.getItem(NAME) !== "off";
 export function keys() {
   document.addEventListener("keydown", pressed);
   document.addEventListener("focusin", (event) => (last = event.target.closest?.("article.tweet") ?? last));
-  // Without keys, too, the help can be found, and the keys be switched on again.
+  // So that they can be found, and switched on again.
   const button = make("button", { type: "button", className: "quiet", onclick: help }, say("keys"));
   find("footer.site")?.append(button);
 }
 
 function pressed(event) {
-  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || !on()) return;
+  if (event.defaultPrevented || event.isComposing || modified(event) || !on()) return;
   if (event.target.closest?.("input, textarea, select, dialog, [contenteditable]")) return;
   const went = Date.now() - going < 1500;
   going = 0;
@@ -57,7 +57,7 @@ const ACTS = {
 
 const go = (address) => location.assign(address);
 
-/** The tweet that keys are about: the one with the keyboard, or last with it, while it is there. */
+/** The tweet that keys are about: the last that had the focus. */
 const current = () => (last?.isConnected ? last : null);
 
 function step(by) {
@@ -96,7 +96,7 @@ function focusEnd(text) {
   text.setSelectionRange(text.value.length, text.value.length);
 }
 
-/** Enter opens the tweet itself; on links and buttons in it, it does what it does there. */
+/** Enter on a tweet itself; on its links and buttons it does what it does there. */
 function open(target) {
   return target.matches?.("article.tweet") ? find("a.at", target)?.click() : false;
 }

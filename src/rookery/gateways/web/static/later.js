@@ -9,12 +9,11 @@ function localise(field) {
   const { form } = field;
   const shift = find("[data-offset]", form);
   const zone = find("[data-zone]", form);
-  if (!shift) return;
   if (field.value && field.value === field.defaultValue) {
     const moment = new Date(`${field.value}Z`);
     field.value = new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, field.value.length);
   }
-  if (zone) zone.textContent = `(${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
+  zone.textContent = `(${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
   // Which offset holds depends on the day.
   form.addEventListener("submit", () => {
     shift.value = field.value ? String(-new Date(field.value).getTimezoneOffset()) : "";

@@ -3,7 +3,7 @@ import { ask, body, me, settled } from "./page.js";
 import { arrived, counted, edited, gone, left, lost, news, notified, own, unread, watched } from "./news.js";
 
 const MINUTE = 60_000;
-/** The account's or the client's own ends: to try again at once would be of no use. */
+/** Ends after which to try again is of no use. */
 const FINAL = [4401, 4429, 1008];
 
 let { offset } = body.dataset;
@@ -60,7 +60,7 @@ async function open() {
     const { ticket, url } = JSON.parse(await ask("/stream/ticket", new URLSearchParams({ csrf: body.dataset.csrf })));
     connect(ticket, url);
   } catch (error) {
-    // 404: this network has no streams. 401, 403: who is logged in here is not any more.
+    // No streams here, or logged in no more.
     if ([401, 403, 404].includes(error.status)) ended = true;
     else again();
   } finally {
@@ -80,7 +80,6 @@ function connect(ticket, path) {
     told = told.then(() => HANDLERS[message.type]?.(message)).catch(console.error);
   };
   made.onclose = (event) => {
-    // Another one may be open by now, or the page was left.
     if (socket !== made) return;
     socket = null;
     if (FINAL.includes(event.code)) ended = true;

@@ -1,7 +1,7 @@
 /* Older pages come by themselves when they are near; beneath stays a link. */
-import { added, ask, find, findAll, onAdded, pieces, settled, within } from "./page.js";
+import { added, ask, find, findAll, modified, onAdded, pieces, settled, within } from "./page.js";
 
-/** After so many a page's foot is to be reached, and more come by a click. */
+/** Then a page's foot is to be reached, and more come by a click. */
 const MOST = 5;
 let loaded = 0;
 let watcher;
@@ -15,7 +15,7 @@ export function more() {
   );
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-more]");
-    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (!link || event.button || event.shiftKey || modified(event)) return;
     event.preventDefault();
     load(link, true);
   });
@@ -24,7 +24,7 @@ export function more() {
   if (history.state?.rookery) returnTo(history.state.rookery);
 }
 
-/** Put what a link leads to in its place. False where that failed, and the link stays. */
+/** Put what a link leads to in its place. False where that failed. */
 async function load(link, asked = false) {
   if (link.getAttribute("aria-busy")) return false;
   link.setAttribute("aria-busy", "true");
@@ -32,7 +32,7 @@ async function load(link, asked = false) {
     const made = pieces(await ask(link.href));
     const first = made.firstElementChild;
     const children = [...made.children];
-    // What moved down meanwhile may be there already.
+    // What moved down meanwhile is there already.
     for (const one of children) if (one.id && document.getElementById(one.id)) one.remove();
     const held = document.activeElement === link;
     watcher.unobserve(link);

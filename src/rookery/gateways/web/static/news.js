@@ -1,4 +1,4 @@
-/* What changes on a page that is being read: a bar tells of what is new, and shows it when asked; nothing moves by itself. */
+/* What changes on a page that is read: a bar tells what is new, and shows it when asked; nothing moves by itself. */
 import { added, ask, compact, failed, find, findAll, gently, make, onAdded, pieces, say, setCount, swap, within } from "./page.js";
 
 /** After so many pages of news a fresh page is quicker. */
@@ -53,7 +53,7 @@ export function arrived(entry, tweet) {
   count();
 }
 
-/** An entry left the home timeline. What is on the screen, or above, stays where it is. */
+/** An entry left the home timeline; what is on the screen stays. */
 export function left(entry) {
   if (kind !== "home") return;
   if (waiting.delete(entry)) count();
@@ -84,7 +84,7 @@ export async function edited(id) {
   }
 }
 
-/** `made` as the entry that `old` is: with its ids, and the reason above it. */
+/** `made` as the entry that `old` is, and for the same reason. */
 function renew(old, made) {
   const { entry } = old.dataset;
   made.id = old.id;
@@ -183,7 +183,7 @@ function entitle(text) {
   document.title = text ? `(${text}) ${title}` : title;
 }
 
-/** The tweets on the screen: `hear` gets their ids, at most 100, when others are. */
+/** `hear` gets the ids of the tweets on the screen, at most 100. */
 export function watched(hear) {
   const seen = new Set();
   const watcher = new IntersectionObserver((changes) => {

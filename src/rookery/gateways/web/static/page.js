@@ -4,8 +4,8 @@ export const { body } = document;
 export const find = (selector, root = document) => root.querySelector(selector);
 export const findAll = (selector, root = document) => [...root.querySelectorAll(selector)];
 export const me = body.dataset.me;
-export const lang = document.documentElement.lang || "en";
-/** The language with the digits that the server writes. */
+const lang = document.documentElement.lang || "en";
+// With the digits that the server writes.
 export const locale = `${lang}-u-nu-latn`;
 
 const plurals = new Intl.PluralRules(lang);
@@ -34,7 +34,7 @@ export class Refused extends Error {
   }
 }
 
-/** Ask for a piece of page: its text. A `form` is sent. Raises Refused; its status is 0 where nobody answered. */
+/** The text of a piece of page; a `form` is sent. Raises Refused, with the status 0 where nobody answered. */
 export async function ask(address, form) {
   let answer;
   try {
@@ -60,7 +60,7 @@ export function toast(text) {
   silence = setTimeout(() => (place.textContent = ""), 8000);
 }
 
-/** Tell that something somebody did has failed; who is not logged in any more is led there. */
+/** Say that something has failed; lead to log in who is not any more. */
 export function failed(error) {
   if (error.status === 401) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
@@ -73,7 +73,6 @@ export function pieces(html) {
   return make("template", { innerHTML: html }).content;
 }
 
-/** A new element, with these properties and children. */
 export function make(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
@@ -89,10 +88,10 @@ export function added(root) {
   for (const hear of hearers) hear(root);
 }
 
-/** Everything in `root`, itself included, that matches. */
+/** All that match in `root`, itself included. */
 export const within = (root, selector) => [...(root.matches?.(selector) ? [root] : []), ...findAll(selector, root)];
 
-/** Put `made` where `old` was; who was in there with the keyboard stays there, and an open menu open. */
+/** Put `made` where `old` was; the focus stays where it was in there, and a menu open. */
 export function swap(old, made) {
   const held = old.contains(document.activeElement) ? document.activeElement : null;
   if (find("details[open]", old)) find("details", made)?.setAttribute("open", "");
@@ -107,6 +106,9 @@ export function swap(old, made) {
 
 /** How to scroll: at once for those who want less motion. */
 export const gently = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
+
+/** Whether another key is held, which makes it the browser's business. */
+export const modified = (event) => event.ctrlKey || event.metaKey || event.altKey;
 
 /** Wait until `delay` ms have passed without another call. */
 export function settled(delay, run) {

@@ -13,7 +13,7 @@ for (const start of [times, acts, later, writing, completing, more, live, keys])
   try {
     start();
   } catch (error) {
-    // One part that a browser does not know takes no other with it.
+    // One that a browser can't run takes no other with it.
     console.error(error);
   }
 }

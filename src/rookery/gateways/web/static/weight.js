@@ -11,7 +11,7 @@ const EMOJI = new RegExp(
     "|\\p{Extended_Pictographic}(?:\\ufe0f|\\p{Emoji_Modifier})",
   "gu",
 );
-// Whether a word with a dot is an address depends on the list of top-level domains, which the server has.
+// Whether that is an address depends on the top-level domains, which the server knows.
 const ADDRESS = /.\.\p{L}/su;
 const URL_LENGTH = 23;
 const UNFIT = /[\0-\x08\x0b-\x1f\x7f-\x9f\ufffe\ufeff\uffff]|\p{Cs}/u;

@@ -36,7 +36,7 @@ function prepare(text) {
     if (found.asked.length) learn(found.asked, count);
   };
   const changed = () => {
-    // Another text is another tweet, also where the first may have arrived unseen.
+    // Another text is another tweet, if the first arrived unseen.
     if (tried && key) key.value = fresh();
     tried = false;
     find(".wrong", form)?.remove();

@@ -1,5 +1,4 @@
-#!/usr/bin/env python
-"""Draws the app's icons (PNG) from icon.svg, with Chromium: `.venv/bin/python scripts/icons`, after icon.svg was changed.
+"""Draws the app's icons (PNG) from icon.svg, with Chromium: `.venv/bin/python scripts/icons.py`, after icon.svg was changed.
 
 The pictures have 16 colours, the blends of the icon's two and of the ground's edge, which keeps them below 5 KB.
 """
@@ -13,8 +12,10 @@ from playwright.sync_api import sync_playwright
 STATIC = Path(__file__).parent.parent / "src" / "rookery" / "gateways" / "web" / "static"
 GROUND = (0x1F, 0x5F, 0x99)
 STEPS = 11
-PALETTE = [tuple(c + (255 - c) * step // STEPS for c in GROUND) + (255,) for step in range(STEPS + 1)]
-PALETTE += [(*GROUND, alpha) for alpha in (0, 64, 128, 191)]
+PALETTE = [
+    *((*(c + (255 - c) * step // STEPS for c in GROUND), 255) for step in range(STEPS + 1)),
+    *((*GROUND, alpha) for alpha in (0, 64, 128, 191)),
+]
 ICONS = {"icon-192": (192, 1.0), "icon-512": (512, 1.0), "icon-maskable": (512, 0.72)}
 """Sizes in pixels, and how much of it the drawing takes: masks cut a fifth off."""
 
@@ -32,6 +33,7 @@ DRAW = """async ([svg, size, share]) => {
 
 
 def nearest(pixel: tuple[int, ...], seen: dict[tuple[int, ...], int] = {}) -> int:  # noqa: B006 - a cache
+    """The place in the palette of what a pixel (RGBA) comes closest to."""
     if pixel not in seen:
         r, g, b, a = pixel
         drawn = (r, g, b, a) if a > 250 else (*GROUND, a)
@@ -40,6 +42,7 @@ def nearest(pixel: tuple[int, ...], seen: dict[tuple[int, ...], int] = {}) -> in
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
+    """A part of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -63,6 +66,7 @@ def png(pixels: list[int], size: int) -> bytes:
 
 
 def main() -> None:
+    """Draw all of them."""
     svg = (STATIC / "icon.svg").read_text()
     with sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
