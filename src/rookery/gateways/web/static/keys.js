@@ -17,7 +17,7 @@ const HELP = [
   ["g n", "notifications"],
   ["?", "help"],
 ];
-/** Of these also those who are not logged in have something. */
+/** What guests can use. */
 const FOR_ALL = ["next", "previous", "open", "home", "help"];
 let last = null;
 let going = 0;

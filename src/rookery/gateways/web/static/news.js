@@ -1,7 +1,7 @@
 /* What changes on a page that is read: a bar tells what is new, and shows it when asked; nothing moves by itself. */
 import { added, ask, compact, failed, find, findAll, gently, make, onAdded, pieces, say, setCount, swap, within } from "./page.js";
 
-/** After so many pages of news a fresh page is quicker. */
+/** Pages; then a fresh one is quicker. */
 const MOST = 10;
 
 /** What was posted in this very page is on it already, and no news. `sent` settles when nothing is being sent. */
