@@ -35,10 +35,19 @@ class Renderer:
     """Makes pages of templates."""
 
     def __init__(
-        self, static: StaticFiles, *, name: str, languages: Mapping[str, str], unread: Unread | None = None
+        self,
+        static: StaticFiles,
+        *,
+        name: str,
+        languages: Mapping[str, str],
+        unread: Unread | None = None,
+        waiting: Unread | None = None,
     ) -> None:
-        """`name` is the network's; `languages` are those that can be chosen, by tag, as they call themselves."""
+        """`name` is the network's; `languages` are those that can be chosen, by tag, as they call themselves; `waiting` tells how
+        many ask to follow somebody.
+        """
         self._unread = unread
+        self._waiting = waiting
         env: Any = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -77,7 +86,11 @@ class Renderer:
         unread = 0
         if self._unread is not None and visit.identity is not None and not visit.fragment:
             unread = await self._unread(visit.identity.user_id)
-        return Reply(self._render(visit, template, {**context, "unread": unread}), status, headers or {})
+        waiting = 0
+        if self._waiting is not None and visit.me is not None and visit.me.protected and not visit.fragment:
+            waiting = await self._waiting(visit.me.id)
+        shown = {**context, "unread": unread, "waiting": waiting}
+        return Reply(self._render(visit, template, shown), status, headers or {})
 
     def piece(self, visit: Visit, template: str, *, status: int = 200, **context: Any) -> Reply:
         """A piece of a page, for a script."""
@@ -120,7 +133,7 @@ def iso(moment: Millis) -> str:
 @lru_cache(maxsize=64)
 def plural_samples(tag: str) -> Mapping[str, int]:
     """A number for each plural form of a language, by the form's name in CLDR."""
-    form = _locale(tag).plural_form
+    form = locale_of(tag).plural_form
     return {form(number): number for number in range(200, -1, -1)}
 
 
@@ -194,20 +207,21 @@ def _short(moment: Millis, now: Millis, language: Language) -> str:
 
 @lru_cache(maxsize=4096)
 def _compacted(number: int, tag: str) -> str:
-    return format_compact_decimal(number, locale=_locale(tag), fraction_digits=1 if number < 100_000 else 0)
+    return format_compact_decimal(number, locale=locale_of(tag), fraction_digits=1 if number < 100_000 else 0)
 
 
 @lru_cache(maxsize=4096)
 def _day(day: int, today: int, tag: str) -> str:
     date = to_datetime(day * DAY)
-    return format_date(date, "medium" if today - day > 300 else "d MMM", locale=_locale(tag))
+    return format_date(date, "medium" if today - day > 300 else "d MMM", locale=locale_of(tag))
 
 
 @lru_cache(maxsize=16384)
 def _written(minute: int, tag: str) -> str:
-    return format_datetime(to_datetime(minute * MINUTE), "medium", locale=_locale(tag)) + " UTC"
+    return format_datetime(to_datetime(minute * MINUTE), "medium", locale=locale_of(tag)) + " UTC"
 
 
 @lru_cache(maxsize=64)
-def _locale(tag: str) -> Locale:
+def locale_of(tag: str) -> Locale:
+    """What Babel knows of a language."""
     return Locale.parse(tag, sep="-")
