@@ -15,9 +15,10 @@ const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle:
 const whole = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
 
 export function times() {
-  onAdded((root) => within(root, "time[datetime]").forEach(localise));
+  // Without a T it is a day, which is the same everywhere.
+  onAdded((root) => within(root, "time[datetime*=T]").forEach(localise));
   setInterval(() => {
-    if (!document.hidden) findAll("time[datetime]:not([data-exact])").forEach(refresh);
+    if (!document.hidden) findAll("time[datetime*=T]:not([data-exact])").forEach(refresh);
   }, MINUTE / 2);
 }
 
