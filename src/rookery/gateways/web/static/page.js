@@ -39,7 +39,8 @@ export async function ask(address, form) {
   let answer;
   try {
     const headers = { "X-Rookery-Fragment": "1" };
-    answer = await fetch(address, { method: form ? "POST" : "GET", body: form, headers });
+    // What is sent arrives also where the page is left meanwhile.
+    answer = await fetch(address, { method: form ? "POST" : "GET", body: form, headers, keepalive: Boolean(form) });
   } catch {
     throw new Refused(0, say("offline"));
   }
