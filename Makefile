@@ -18,8 +18,8 @@ help: ## list the targets
 run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo --live $(ARGS)
 
-# Without wrk the smoke runs of the benchmarks are skipped, and without Go the tests on a real S3 server, with the reason;
-# on CI nothing is.
+# Without wrk the smoke runs of the benchmarks are skipped, without Go the tests on a real S3 server, and without Chromium those
+# of the pages in a browser, with the reason; on CI nothing is.
 test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-tools || [ "$$CI" != true ]
 	@scripts/install-engines || [ "$$CI" != true ]
@@ -32,7 +32,7 @@ faults: export ROOKERY_FAULT_JUMPS ?= 40
 faults: export ROOKERY_FAULTS_CONNECTIONS ?= 10000
 faults: export ROOKERY_FUZZ_CASES ?= 50000
 faults: $(ENV)/dev.stamp ## kill and break servers, for longer than make test does
-	@scripts/install-tools || [ "$$CI" != true ]
+	@scripts/install-tools cc || [ "$$CI" != true ]
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal tests/faults tests/fuzz $(ARGS)
 
 lint: $(ENV)/dev.stamp ## check style, types and the import rules
@@ -46,7 +46,7 @@ format: $(ENV)/dev.stamp ## put the code into the form that lint asks for
 	@$(BIN)/ruff format
 
 bench: $(ENV)/run.stamp ## measure, and write the tables
-	@scripts/install-tools
+	@scripts/install-tools wrk
 	@$(BIN)/python -m bench $(ARGS)
 
 # The lowest Python that is supported makes the locks: what it can install, the later ones can. The addresses that

@@ -493,6 +493,7 @@ def public_app(network: Network, ready: Readiness) -> Any:
             moderation=moderation,
             ops=ops,
             archives=archives,
+            live=live,
             clock=network.clock,
             limits=limits,
             options=PageOptions(

@@ -115,8 +115,8 @@ def form_in(page: str, action: str) -> Form:
 
 
 def text_of(page: str) -> str:
-    """What a page says, without its marks."""
-    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)))
+    """What a page says, without its marks, and without the words that it keeps for scripts."""
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<script.*?</script>|<[^>]*>", " ", page, flags=re.DOTALL)))
 
 
 class Site:

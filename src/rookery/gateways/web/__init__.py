@@ -10,5 +10,9 @@ classes. To add one: write a class as in `profiles.py`, a template that extends 
 - `writing.py`: what the form of a tweet says, for writing one, a draft of one, and one that is there; the form is `parts.writing`.
 - Acts are forms. An act answers `visit.back()`: to where the form's hidden field `next` says; or, where a script asks for it
   (`visit.fragment`), the piece of page that the act changed, such as the tweet.
+- Scripts (`static/rookery.js`) know a page by its marks: `data-live` a form that is sent without leaving the page, `data-acts` and
+  `data-count` what belongs to a tweet, `data-feed` a list and `data-more` the link to its older part (whose fragment they fetch),
+  `data-live-feed` a list that tells of news, `data-compose` and `data-content` where tweets are written, `data-unread` the badge. What
+  they say stands in `pieces/words.html`.
 - Content-Security-Policy forbids inline scripts and styles: no `style=`, no `onclick=`.
 """

@@ -19,7 +19,9 @@ from rookery.gateways.web.compose import ComposePages
 from rookery.gateways.web.drafts import DraftPages
 from rookery.gateways.web.editing import EditPages
 from rookery.gateways.web.home import HomePages
+from rookery.gateways.web.installing import InstallPages
 from rookery.gateways.web.lists import TweetListPages
+from rookery.gateways.web.live import LivePages
 from rookery.gateways.web.notifications import NotificationPages
 from rookery.gateways.web.operating import OperatorPages
 from rookery.gateways.web.people import PeoplePages, waiting
@@ -39,6 +41,7 @@ from rookery.kernel.clock import Clock
 from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.live.contract import Live
 from rookery.services.moderation.contract import Moderation
 from rookery.services.notifications.contract import Notifications
 from rookery.services.ops.contract import Ops
@@ -81,6 +84,7 @@ def create_pages(
     moderation: Moderation,
     ops: Ops,
     archives: Archives,
+    live: Live,
     clock: Clock,
     limits: RateLimits,
     options: PageOptions,
@@ -118,6 +122,8 @@ def create_pages(
         *SessionPages(render=render, users=users).routes(),
         *ChoicePages(render=render, users=users, graph=graph, choices=choices, reads=reads).routes(),
         *LeavingPages(render=render, users=users, archives=archives, grace_days=options.grace_days).routes(),
+        *LivePages(render=render, reads=reads, live=live).routes(),
+        *InstallPages(render=render, static=static, name=options.name).routes(),
     ]
     runner = PageRunner(
         router=Router(routes),
@@ -129,6 +135,7 @@ def create_pages(
         clock=clock,
         public_reads=options.public_reads,
         body_limit=options.body_limit,
+        live=live,
     )
     return Pages(runner)
 

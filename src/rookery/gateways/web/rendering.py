@@ -59,12 +59,15 @@ class Renderer:
         env.install_gettext_callables(_gettext, _ngettext, newstyle=True)
         env.filters.update(when=_when, moment=_moment, compact=_compact, linked=_linked, hue=hue, iso=iso)
         self._environment: Environment = env
+        self._said: dict[str, Markup] = {}
         env.globals.update(
             static=static.url,
             site=name,
             languages=languages,
             csrf=_csrf,
             sentence=_sentence,
+            plurals=plural_samples,
+            words=self._words,
             FAVORITED=FAVORITED,
             RETWEETED=RETWEETED,
             BOOKMARKED=BOOKMARKED,
@@ -103,6 +106,13 @@ class Renderer:
             visit, "error.html", status=error.status, headers=headers, error=error, request_id=request_id
         )
 
+    def _words(self, language: Language) -> Markup:
+        """What scripts say, for the end of each page: the same for all pages of a language."""
+        if (found := self._said.get(language.tag)) is None:
+            found = Markup(self._environment.get_template("pieces/words.html").render(language=language))  # noqa: S704 - ours
+            self._said[language.tag] = found
+        return found
+
     def _render(self, visit: Visit, template: str, context: Mapping[str, Any]) -> bytes:
         found = self._environment.get_template(template)
         return found.render(
@@ -118,6 +128,13 @@ def hue(user_id: int) -> int:
 def iso(moment: Millis) -> str:
     """`moment` as programs read it."""
     return to_datetime(moment).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+@lru_cache(maxsize=64)
+def plural_samples(tag: str) -> Mapping[str, int]:
+    """A number for each plural form of a language, by the form's name in CLDR."""
+    form = locale_of(tag).plural_form
+    return {form(number): number for number in range(200, -1, -1)}
 
 
 @pass_context

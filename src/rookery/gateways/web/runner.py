@@ -20,6 +20,7 @@ from rookery.gateways.web.router import Router
 from rookery.gateways.web.visits import Access, Reply, Route, Visit, redirect
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
+from rookery.services.live.contract import Live
 from rookery.services.timelines.contract import Timelines
 from rookery.services.users.contract import Identity, Role, Users
 
@@ -58,6 +59,7 @@ class PageRunner:
         clock: Clock,
         public_reads: bool,
         body_limit: int,
+        live: Live,
     ) -> None:
         self._router = router
         self._renderer = renderer
@@ -68,6 +70,7 @@ class PageRunner:
         self._clock = clock
         self._public_reads = public_reads
         self._body_limit = body_limit
+        self._live = live
 
     async def run(self, scope: Scope, receive: Receive) -> Reply:
         """Answer a request; whatever goes wrong is answered as a page."""
@@ -116,6 +119,8 @@ class PageRunner:
         """Find out who visits and count the request; the cookies to end where the session is no good any more."""
         ended: Sequence[str] = ()
         identity: Identity | None = None
+        if visit.route.access is Access.FILE:
+            return ended
         if visit.session is not None and visit.route is not _UNKNOWN:
             try:
                 identity = await self._users.authenticate(visit.session)
@@ -140,11 +145,14 @@ class PageRunner:
             return refused
         if route.method == "POST":
             visit.form = await self._form(visit, receive)
+        elif visit.identity is not None and not visit.fragment:
+            # Before the page is read: what happens meanwhile is told again rather than never.
+            visit.offset = await self._live.offset()
         return await route.handle(visit)
 
     def _refused(self, access: Access, visit: Visit) -> Reply | None:
         """Where to go instead, for a page that is not for the visitor. Raises NotFound for those that hide from them."""
-        if access is Access.OPEN or (access is Access.PUBLIC and (visit.identity or self._public_reads)):
+        if access in (Access.FILE, Access.OPEN) or (access is Access.PUBLIC and (visit.identity or self._public_reads)):
             return None
         role = Role.PERSON if visit.identity is None else visit.identity.role
         if access is Access.ADMIN and role is not Role.ADMIN:

@@ -51,7 +51,7 @@ class StaticFiles:
 
     def routes(self) -> list[Route]:
         """What is offered."""
-        return [Route("GET", "/static/{version}/{name}", self._get, Access.OPEN)]
+        return [Route("GET", "/static/{version}/{name}", self._get, Access.FILE)]
 
     async def _get(self, visit: Visit) -> Reply:
         found = self._files.get(visit.params["name"])

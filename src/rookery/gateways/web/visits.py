@@ -23,6 +23,8 @@ HTML: Final = "text/html; charset=utf-8"
 class Access(Enum):
     """Who may see a page. Whom it is not for is sent to log in, or sees nothing there."""
 
+    FILE = "file"
+    """Anybody, and nobody looks who: a file of ours, from memory. A page has some twenty, so they are no requests to be limited."""
     OPEN = "open"
     """Anybody."""
     PUBLIC = "public"
@@ -74,6 +76,7 @@ class Visit:
         "me",
         "new_guest",
         "now",
+        "offset",
         "params",
         "path",
         "query",
@@ -117,6 +120,8 @@ class Visit:
         self.identity = identity
         self.me = me
         self.new_guest = new_guest
+        self.offset: int | None = None
+        """Where the live stream goes on behind what this page shows; None where nothing is live."""
         self._guest_secret = guest_secret
 
     @property
