@@ -21,8 +21,13 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog
 from tests.support import Server
 
 PASSWORD = "correct horse battery"
-DESKTOP = {"viewport": {"width": 1100, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1100, "height": 900}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+    "device_scale_factor": 2,
+}
 
 _PATIENCE = 10_000
 """Milliseconds that anything may take that a person waits for."""
@@ -139,9 +144,8 @@ class Site:
         return other
 
     async def _visitor(self, handle: str, id: str, token: str, options: dict[str, Any]) -> Visitor:
-        context = await self._browser.new_context(
-            **{"locale": "en-GB", "timezone_id": "Asia/Kolkata", **DESKTOP, **options}
-        )
+        options = {"locale": "en-GB", "timezone_id": "Asia/Kolkata", **DESKTOP, **options}
+        context = await self._browser.new_context(**options)
         context.set_default_timeout(_PATIENCE)
         visitor = Visitor(self, context, await context.new_page(), handle, id, token)
         self._visitors.append(visitor)
