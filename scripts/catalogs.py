@@ -10,18 +10,18 @@ import re
 import string
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
+from jinja2 import Environment, nodes
 
 SOURCE = Path(__file__).parents[1] / "src" / "rookery"
 LOCALE = SOURCE / "locale"
-_KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
-_TEMPLATE_OPTIONS = {"silent": "false", "trimmed": "true", "newstyle_gettext": "true"}
+_TEMPLATES = Environment(autoescape=True, extensions=["jinja2.ext.i18n", "jinja2.ext.do"])
 _ERRORS = "rookery.kernel.errors"
 _TERMINAL = (
     "backup", "commands", "gateways/demo", "gateways/importer", "infra/events", "infra/objects", "infra/sql/sqlite_damage.py",
@@ -45,6 +45,7 @@ class Unreadable(Exception):
     """A sentence is made in a way that nobody can find out without running the code."""
 
 
+@cache
 def sentences() -> list[Sentence]:
     """Every sentence that people may read, by the files that hold them. Raises Unreadable."""
     found: list[Sentence] = []
@@ -54,13 +55,11 @@ def sentences() -> list[Sentence]:
     for name, module in modules.items():
         path = paths[name]
         file = path.relative_to(SOURCE).as_posix()
-        found += [Sentence(one, file) for one in _marked(path, "python", {})]
+        found += [Sentence(one, file) for one in _marked(module)]
         if not file.startswith(_TERMINAL) and file != "kernel/errors.py":
             found += [Sentence(one, file) for one in _Messages(file, module, errors[name]).found()]
     for path in sorted(SOURCE.rglob("templates/**/*.html")):
-        found += [
-            Sentence(one, path.relative_to(SOURCE).as_posix()) for one in _marked(path, "jinja2", _TEMPLATE_OPTIONS)
-        ]
+        found += [Sentence(one, path.relative_to(SOURCE).as_posix()) for one in _in_template(path)]
     return found
 
 
@@ -97,14 +96,29 @@ def _module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _marked(path: Path, method: str, options: dict[str, str]) -> Iterator[str | tuple[str, str]]:
-    if method == "jinja2":
-        method = "jinja2.ext:babel_extract"
-    with path.open("rb") as stream:
-        for line, message, _, _ in extract(method, stream, _KEYWORDS, options=options):
-            if not message or (isinstance(message, tuple) and None in message):
-                raise Unreadable(f"{path}:{line} has a sentence that is not written out")
-            yield message if isinstance(message, str) else (message[0], message[1])
+def _marked(module: ast.Module) -> Iterator[str | tuple[str, str]]:
+    """What Python says by `gettext` and `ngettext`, and writes out where it does."""
+    for _, call in _calls(module, None):
+        match _name(call.func), call.args:
+            case (("_" | "gettext"), [ast.Constant(value=str(text)), *_]):
+                yield text
+            case (("ngettext" | "_ngettext"), [ast.Constant(value=str(one)), ast.Constant(value=str(many)), *_]):
+                yield (one, many)
+            case _:
+                pass
+
+
+def _in_template(path: Path) -> Iterator[str | tuple[str, str]]:
+    for call in _TEMPLATES.parse(path.read_text("utf-8")).find_all(nodes.Call):
+        match call.node, call.args:
+            case nodes.Name(name="_" | "gettext"), [nodes.Const(value=str(text)), *_]:
+                yield text
+            case nodes.Name(name="ngettext"), [nodes.Const(value=str(one)), nodes.Const(value=str(many)), *_]:
+                yield (one, many)
+            case nodes.Name(name="_" | "gettext" | "ngettext"), _:
+                raise Unreadable(f"{path}:{call.lineno} has a sentence that is not written out")
+            case _:
+                pass
 
 
 def _errors_of(modules: Mapping[str, ast.Module]) -> dict[str, set[str]]:
