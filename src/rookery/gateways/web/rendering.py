@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from babel.core import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time
 from babel.numbers import format_compact_decimal
 from jinja2 import Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
@@ -48,7 +48,9 @@ class Renderer:
             extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         )
         env.install_gettext_callables(_gettext, _ngettext, newstyle=True)
-        env.filters.update(when=_when, moment=_moment, compact=_compact, linked=_linked, hue=hue, iso=iso)
+        env.filters.update(
+            when=_when, moment=_moment, date=_date, compact=_compact, linked=_linked, hue=hue, initial=initial, iso=iso
+        )
         self._environment: Environment = env
         env.globals.update(
             static=static.url,
@@ -100,6 +102,11 @@ class Renderer:
 def hue(user_id: int) -> int:
     """The colour, of twelve, of somebody without a picture."""
     return user_id % _HUES
+
+
+def initial(name: str) -> str:
+    """The letter that stands for somebody without a picture; names may begin with what cannot be seen."""
+    return next((char for char in name if char.isalnum()), name[:1]).upper()
 
 
 def iso(moment: Millis) -> str:
@@ -157,6 +164,14 @@ def _moment(context: Context, moment: Millis) -> Markup:
     )
 
 
+@pass_context
+def _date(context: Context, moment: Millis) -> Markup:
+    """The day of a moment."""
+    language: Language = context["language"]
+    date = format_date(to_datetime(moment), "long", locale=_locale(language.tag))
+    return Markup('<time datetime="{}">{}</time>').format(iso(moment)[:10], date)
+
+
 def _linked(record: TweetRecord) -> Markup:
     return linked(record.content, record.entities, record.mentions)
 
@@ -188,7 +203,8 @@ def _day(day: int, today: int, tag: str) -> str:
 
 @lru_cache(maxsize=16384)
 def _written(minute: int, tag: str) -> str:
-    return format_datetime(to_datetime(minute * MINUTE), "medium", locale=_locale(tag)) + " UTC"
+    at, locale = to_datetime(minute * MINUTE), _locale(tag)
+    return f"{format_date(at, 'medium', locale=locale)}, {format_time(at, 'short', locale=locale)} UTC"
 
 
 @lru_cache(maxsize=64)
