@@ -60,6 +60,7 @@ class Visitor:
         self.page = page
         self.handle = handle
         self.id = id
+        self.token = token
         self.complaints: list[str] = []
         """What the pages complained of, and should not have."""
         self.api = httpx.AsyncClient(base_url=site.url, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -74,6 +75,10 @@ class Visitor:
         assert answer is not None
         assert answer.status == status, (path, answer.status, await self.page.inner_text("body"))
         return self.page
+
+    async def log_in(self) -> None:
+        """Have the browser carry the session's cookie."""
+        await self.context.add_cookies([{"name": "rookery_session", "value": self.token, "url": self.site.url}])
 
     async def post(self, content: str, **fields: Any) -> str:
         """Post a tweet as a program does; its id."""
@@ -132,15 +137,14 @@ class Site:
         assert answer.status_code == 201, answer.text
         told = answer.json()
         visitor = await self._visitor(handle, told["user"]["id"], told["token"], options)
-        await visitor.context.add_cookies([{"name": "rookery_session", "value": told["token"], "url": self.url}])
+        await visitor.log_in()
         return visitor
 
     async def again(self, visitor: Visitor, **options: Any) -> Visitor:
         """The same person with another browser."""
-        cookies = await visitor.context.cookies()
-        token = next(one["value"] for one in cookies if one["name"] == "rookery_session")  # pyright: ignore[reportTypedDictNotRequiredAccess]
-        other = await self._visitor(visitor.handle, visitor.id, token, options)
-        await other.context.add_cookies([{"name": "rookery_session", "value": token, "url": self.url}])
+        other = await self._visitor(visitor.handle, visitor.id, visitor.token, options)
+        if visitor.token:
+            await other.log_in()
         return other
 
     async def _visitor(self, handle: str, id: str, token: str, options: dict[str, Any]) -> Visitor:
