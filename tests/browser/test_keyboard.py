@@ -102,7 +102,7 @@ async def test_somebody_logs_in_follows_and_writes_with_the_keyboard_alone(site:
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press("Enter")
-    await page.wait_for_url(f"**/@{ann.handle}")
+    await expect(page).to_have_url(f"{site.url}/@{ann.handle}")
     await press_until(page, "Follow")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="Following")).to_be_visible()
@@ -125,7 +125,7 @@ async def test_a_menu_opens_and_its_choices_are_reached(site: Site) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("Delete this tweet?")
     await press_until(page, "Delete")
     await page.keyboard.press("Enter")
-    await page.wait_for_url("**/")
+    await expect(page).to_have_url(f"{site.url}/")
     await ann.go(f"/tweets/{tweet}", 404)
 
 
@@ -154,4 +154,4 @@ async def test_single_keys_walk_through_tweets_favorite_answer_and_write(site: S
     await bob.go("/")
     await page.keyboard.press("j")
     await page.keyboard.press("r")
-    await page.wait_for_url(f"**/compose?reply_to={third}")
+    await expect(page).to_have_url(f"{site.url}/compose?reply_to={third}")
