@@ -15,8 +15,8 @@ JOBS  ?= 2
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(ENV)/run.stamp ## start a demo network on http://127.0.0.1:8000
-	@exec $(BIN)/rookery demo $(ARGS)
+run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
+	@exec $(BIN)/rookery demo --live $(ARGS)
 
 # Without wrk the smoke runs of the benchmarks are skipped, without Go the tests on a real S3 server, and without Chromium those
 # of the pages in a browser, with the reason; on CI nothing is.

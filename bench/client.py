@@ -41,12 +41,14 @@ class Connection:
     async def get(self, path: str, token: str = "") -> Answer:
         return await self.ask("GET", path, token)
 
-    async def ask(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
+    async def ask(self, method: str, path: str, token: str = "", body: Any = None, *, cookie: str = "") -> Answer:
         """Send a request; `body` goes as JSON. Raises OSError or IncompleteReadError where the server goes away."""
         content = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n"
         if token:
             head += f"Authorization: Bearer {token}\r\n"
+        if cookie:
+            head += f"Cookie: {cookie}\r\n"
         if body is not None:
             head += "Content-Type: application/json\r\n"
         began = time.perf_counter()

@@ -15,12 +15,14 @@ import structlog
 import uvicorn
 import uvloop
 
+from rookery.infra.workers.port import Worker
 from rookery.kernel.errors import StorageFull
 from rookery.listener import Listener
 from rookery.process import settle_garbage_collection
 from rookery.settings import Settings
 from rookery.wiring import (
     SERVER_FILE,
+    Network,
     http_protocol,
     open_network,
     operator_app,
@@ -42,20 +44,24 @@ class PortTaken(Exception):
     """The address that should be listened on is not to be had."""
 
 
-def serve(settings: Settings, *, tell: Callable[[str], None] | None = None) -> None:
+Beside = Callable[[Network], Worker]
+"""Makes a worker that does something with the network while it is served."""
+
+
+def serve(settings: Settings, *, tell: Callable[[str], None] | None = None, beside: Beside | None = None) -> None:
     """Run the server until SIGTERM or SIGINT; returns after an orderly end.
 
     `tell` is told the address once requests are answered. Raises FolderInUse, PortTaken, NewerDatabase, ClockBehind.
     """
     try:
-        uvloop.run(_serve(settings, tell))
+        uvloop.run(_serve(settings, tell, beside))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise StorageFull("the disk is full: make room where {folder} is", folder=str(settings.data)) from error
 
 
-async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None:
+async def _serve(settings: Settings, tell: Callable[[str], None] | None, beside: Beside | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,6 +87,10 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None) -> None
             await _start(stack, operator_app(network, ready), operator_protocol(), operators)
         stack.enter_context(_server_file(settings.data, port, operators))
         network.tend_always()
+        if beside is not None:
+            worker = beside(network)
+            worker.start()
+            stack.push_async_callback(worker.stop)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _log.info("serving", address=address, data=str(settings.data))
         if tell is not None:

@@ -103,6 +103,12 @@ def test_skipping_gives_up_one_event_or_all_of_a_group_and_leaves_a_trace(broken
     assert noted["name"] == "events.skipped"
     assert (noted["payload"]["group"], noted["payload"]["offset"]) == ("timelines", OFFSETS[0])
     until(lambda: figures(broken.data, "rookery_events_parked")["timelines"] == 0)
+    lines = [line for line in broken.ok("audit", "--json").json if line["act"] == "skip"]
+    assert [(line["target_id"], line["after"], line["outcome"]) for line in lines] == [
+        ("0", "timelines", "done"),
+        (str(OFFSETS[0]), "not_parked", "failed"),
+        (str(OFFSETS[0]), "timelines", "done"),
+    ]
 
 
 def test_a_replay_is_tried_at_once_by_the_server(broken):

@@ -19,6 +19,7 @@ from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.port import Statement, Transaction
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import HOUR, SECOND, ManualClock, Millis
+from rookery.kernel.pages import Page
 from tests.conftest import MIGRATIONS
 
 WAIT = 20
@@ -460,6 +461,24 @@ async def test_a_replay_is_not_lost_while_another_event_fails(log, clock, monkey
 
     await eventually(only_the_other_left)
     assert listener.seen == [1]
+
+
+async def test_parked_events_are_paged_by_event_newest_first_and_none_is_cut_in_two(log, clock):
+    subscribe(log, g=Listener(1, 2, 4), h=Listener(2, 4))
+    await log.start()
+    await log.publish(notes(1, 2, 3, 4))
+    await caught_up(log)
+
+    async def page(group: str | None = None, **at: int) -> list[tuple[int, str]]:
+        return [(one.offset, one.group) for one in await log.parked_page(group, Page(**at))]
+
+    assert await page() == [(4, "g"), (4, "h"), (2, "g"), (2, "h"), (1, "g")]
+    assert await page(limit=1) == [(4, "g"), (4, "h")]
+    assert await page(limit=2, before=4) == [(2, "g"), (2, "h"), (1, "g")]
+    assert await page("h") == [(4, "h"), (2, "h")]
+    # Upwards the search runs from the oldest.
+    assert await page(limit=1, after=1) == [(2, "g"), (2, "h")]
+    assert await page(before=0) == await page(after=4) == await page("nobody") == []
 
 
 async def test_a_replay_may_choose_the_group_and_the_event(log, clock):

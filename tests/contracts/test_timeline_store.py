@@ -126,6 +126,17 @@ async def test_a_dropped_timeline_is_gone_and_gets_nothing(store: TimelineStore)
     assert await store.read(1) is None
 
 
+async def test_home_timelines_are_counted_without_lists_of_authors_and_what_was_dropped() -> None:
+    store = MemoryTimelineStore(ENTRIES)
+    for owner in (1, 2, 3, author_list(3)):
+        await begun(store, owner, 9)
+    assert store.homes == 3
+    await store.drop([1, author_list(3)])
+    assert store.homes == 2
+    await begun(store, 4, 9)
+    assert store.homes == 3
+
+
 async def test_freed_room_is_used_again_without_a_trace_of_the_former_owner(store: TimelineStore) -> None:
     for turn in range(5):
         for owner in range(1, 200):

@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import delete, select, update
@@ -15,6 +16,7 @@ from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Forbidden, NotFound
 from rookery.kernel.ids import IdGenerator, first_id_at, imported_id
 from rookery.kernel.pages import Page
+from rookery.kernel.text import entities
 from rookery.kernel.visibility import Visibility
 from rookery.services.tweets import candidates
 from rookery.services.tweets.audit import Difference
@@ -274,6 +276,17 @@ async def test_the_newest_id_is_of_what_was_made_here(store: TweetStore, ids: Id
     assert await store.newest_id(first_id_at(NEW_YEAR + DAY)) == 0
     assert await store.count_since(NEW_YEAR) == 2
     assert await store.count_since(NEW_YEAR + DAY) == 1
+
+
+async def test_hashtags_between_two_keys_come_in_order_with_their_uses(store: TweetStore, ids: IdGenerator) -> None:
+    for text in ("#b", "#b #ba", "#b", "#a", "#c", "#bü"):
+        await store.post(msgspec.structs.replace(draft(1, text), entities=entities(text)), ids.next)
+    found = await store.hashtags_between("b", "b\U0010ffff", 10, 10)
+    assert [key for key, _ in found] == sorted(key for key, _ in found)
+    assert found[:2] == [("b", 3), ("ba", 1)]
+    assert len(found) == 3
+    assert await store.hashtags_between("b", "b\U0010ffff", 1, 2) == [("b", 2)]
+    assert await store.hashtags_between("x", "x\U0010ffff", 10, 10) == []
 
 
 async def test_any_text_comes_back_unchanged(store: TweetStore, ids: IdGenerator) -> None:

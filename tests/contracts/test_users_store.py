@@ -207,3 +207,15 @@ async def test_only_what_waits_for_approval_is_removed_and_its_handle_is_free_ag
     await store.add_account(ACCOUNT, SESSION)
     with pytest.raises(Conflict):
         await store.drop_pending(7)
+
+
+async def test_handles_are_found_by_how_they_begin(store: UsersStore) -> None:
+    for id, handle in enumerate(("Ann", "anna", "An_", "an1", "bann", "b"), 1):
+        session = NewSession(replace(SESSION.session, id=100 + id, user_id=id), bytes([id]) * 32)
+        await store.add_account(
+            replace(ACCOUNT, user=replace(USER, id=id, handle=handle), email=f"{id}@a.com"), session
+        )
+    assert [user.handle for user in await store.handles_from("an", 10)] == ["an1", "An_", "Ann", "anna"]
+    assert [user.handle for user in await store.handles_from("an", 2)] == ["an1", "An_"]
+    assert [user.handle for user in await store.handles_from("ann", 10)] == ["Ann", "anna"]
+    assert await store.handles_from("zz", 10) == []

@@ -24,6 +24,8 @@ from rookery.kernel.errors import Unavailable
 from rookery.kernel.interest import Interest, InterestKind
 from rookery.kernel.pages import Page
 from rookery.services.archives.contract import ArchiveState
+from rookery.services.moderation.contract import OPERATOR
+from rookery.services.ops.contract import Span
 from rookery.services.tweets.contract import NewTweet
 from rookery.services.users.contract import NewPerson
 from rookery.settings import Settings
@@ -43,7 +45,16 @@ CONSUMERS = {
     "consumer tweets.cache",
     "consumer users.memory",
 }
-ON_THE_LOOP = CONSUMERS | {"archives", "erasing", "interest", "last-active", "ranking", "scheduled", "upkeep"}
+ON_THE_LOOP = CONSUMERS | {
+    "archives",
+    "erasing",
+    "figures",
+    "interest",
+    "last-active",
+    "ranking",
+    "scheduled",
+    "upkeep",
+}
 
 
 class Fatal(BaseException):
@@ -147,7 +158,7 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
     network, operator = whole
     world = await World.made(network)
     workers = {worker.name: worker for worker in [*network.log.workers, network.users.worker]}
-    parts = network.interests, network.drafts, network.archives, network.erasing, network.top
+    parts = network.interests, network.drafts, network.archives, network.erasing, network.top, network.ops
     workers |= {worker.name: worker for worker in (network.upkeep, *(part.worker for part in parts))}
     assert workers.keys() == ON_THE_LOOP, "a new worker belongs into this test, and into the operators' manual"
     assert await operator.ready() == (200, dict.fromkeys([*workers, "writer"], "ok"))
@@ -186,6 +197,8 @@ async def test_every_worker_that_is_killed_is_restarted_and_its_work_is_done(who
         return (await network.archives.get(planner)).state is ArchiveState.READY
 
     await eventually(made)
+    # The restarted worker took a sample at once; between it and that of the one before lies what is shown.
+    assert await network.ops.history(OPERATOR, Span.MINUTES)
     # The restarted worker writes at once what the one before it left; nothing but the store is asked.
     assert world.author in await network.users_store.last_active([world.author])
 

@@ -238,6 +238,13 @@ def test_an_account_is_seen_unless_it_is_inactive_or_one_blocks_the_other(accoun
     assert account_visible(viewer, account) is seen
 
 
+def test_an_account_that_is_muted_or_limited_is_not_put_forward():
+    assert account_visible(me(), Account(AUTHOR), Place.DISCOVERY)
+    assert not account_visible(me(muting=[AUTHOR]), Account(AUTHOR), Place.DISCOVERY)
+    assert not account_visible(me(), Account(AUTHOR, State.LIMITED), Place.DISCOVERY)
+    assert account_visible(me(following=[AUTHOR]), Account(AUTHOR, State.LIMITED), Place.DISCOVERY)
+
+
 @pytest.mark.parametrize(
     ("visibility", "protected", "open_to_all"),
     [

@@ -105,7 +105,9 @@ def events_replay(
     """Have parked events handled again, at once."""
     if everything == (group is not None or offset is not None):
         raise typer.BadParameter("say which: --all, or --group, --offset or both")
-    number = with_network(settings_of(data), lambda network: network.log.replay(group, offset))
+    from rookery.services.moderation.contract import OPERATOR
+
+    number = with_network(settings_of(data), lambda network: network.ops.replay(OPERATOR, group, offset, ""))
     answer(as_json, {"replayed": number}, [f"{_events(number)} to be handled again"])
 
 
@@ -120,9 +122,9 @@ def events_skip(
     """Give up parked events of a group for good. What they would have changed may need `rookery check --repair`."""
     if everything == (offset is not None):
         raise typer.BadParameter("say which: --offset, or --all")
-    skipped = with_network(settings_of(data), lambda network: network.log.skip(group, offset))
-    if offset is not None and not skipped:
-        raise NotFound("the group {group} has no event {offset} parked", group=group, offset=offset)
+    from rookery.services.moderation.contract import OPERATOR
+
+    skipped = with_network(settings_of(data), lambda network: network.ops.skip(OPERATOR, group, offset, ""))
     lines = [line for one in skipped for line in _told(one)]
     answer(as_json, {"skipped": [_whole(one) for one in skipped]}, [*lines, f"{_events(len(skipped))} skipped"])
 

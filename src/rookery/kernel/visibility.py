@@ -195,9 +195,11 @@ def open_to_all(tweet: TweetFacts, author: AccountFacts, retweeter: AccountFacts
     )
 
 
-def account_visible(viewer: Viewer, account: AccountFacts) -> bool:
-    """Whether `viewer` may see what `account` shows to the public: it is active, and neither blocks the other."""
-    return _account_visible(viewer, account, Place.DIRECT)
+def account_visible(viewer: Viewer, account: AccountFacts, place: Place = Place.DIRECT) -> bool:
+    """Whether `viewer` may see what `account` shows to the public: it is active, and neither blocks the other; where nobody asked
+    for it, such as in discovery, it is not muted or limited either.
+    """
+    return _account_visible(viewer, account, place)
 
 
 def public(visibility: Visibility, author: AccountFacts) -> bool:

@@ -42,6 +42,8 @@ from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
+from rookery.services.ops.contract import Ops
+from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines.affinities import Affinities
@@ -77,6 +79,7 @@ from rookery.wiring.checks import rebuild as rebuild
 from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
+from rookery.wiring.figures import NetworkFigures
 from rookery.wiring.names import DATABASE as DATABASE
 from rookery.wiring.names import EVENTS as EVENTS
 from rookery.wiring.names import MARK as MARK
@@ -228,6 +231,10 @@ class Network:
         self.users.watch(self.erasing.account_changed)
         self.processor = Processor(self.timelines, self.timeline_store, self.graph)
         self.interests = InterestRecorder(self.log)
+        self.figures = NetworkFigures(self)
+        self.ops = OpsService(
+            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+        )
         # Removing many old events at once takes long, and is no stall.
         self.upkeep = Worker("upkeep", self._tend_always, slack=10)
         self.watchdog = Watchdog(settings.worker_stall_seconds)
@@ -249,9 +256,9 @@ class Network:
 
     def tend_always(self) -> None:
         """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
-        rankings, upkeep, the guard of the loop.
+        rankings, samples of figures, upkeep, the guard of the loop.
         """
-        parts = self.interests, self.drafts, self.archives, self.erasing, self.top
+        parts = self.interests, self.drafts, self.archives, self.erasing, self.top, self.ops
         workers = *(part.worker for part in parts), self.upkeep
         for worker in workers:
             worker.start()
@@ -261,6 +268,7 @@ class Network:
     async def stop(self) -> None:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
+        await self.ops.worker.stop()
         await self.upkeep.stop()
         await self.erasing.worker.stop()
         await self.top.worker.stop()
@@ -402,7 +410,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
             gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
         )
     )
+    network.figures.at_work = lambda: admission.at_work
     fragments = Fragments()
+    network.figures.caches["fragments"] = fragments
     # After either: what is cut from the one's memory and the other's is right only once both are fresh.
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
@@ -414,6 +424,9 @@ def public_app(network: Network, ready: Readiness) -> Any:
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
     drafts = traced_calls(network, network.drafts, Drafts)
+    moderation = traced_calls(network, network.moderation, Moderation)
+    ops = traced_calls(network, network.ops, Ops)
+    archives = traced_calls(network, network.archives, Archives)
     pages = None
     if settings.pages:
         pages = create_pages(
@@ -425,9 +438,18 @@ def public_app(network: Network, ready: Readiness) -> Any:
             timelines=timelines,
             top=top,
             drafts=drafts,
+            moderation=moderation,
+            ops=ops,
+            archives=archives,
             clock=network.clock,
             limits=limits,
-            options=PageOptions(name=settings.name, public_reads=settings.public_reads, body_limit=settings.body_limit),
+            options=PageOptions(
+                name=settings.name,
+                public_reads=settings.public_reads,
+                body_limit=settings.body_limit,
+                labels=settings.tweet_labels,
+                grace_days=settings.grace_days,
+            ),
         )
     app = create_app(
         users=users,
@@ -437,9 +459,10 @@ def public_app(network: Network, ready: Readiness) -> Any:
         reads=reads,
         timelines=timelines,
         drafts=drafts,
-        moderation=traced_calls(network, network.moderation, Moderation),
+        moderation=moderation,
         top=top,
-        archives=traced_calls(network, network.archives, Archives),
+        ops=ops,
+        archives=archives,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -36,6 +36,7 @@ def http_protocol(network: "Network") -> Any:
             idle_seconds=settings.idle_seconds,
         )
     )
+    network.figures.connections = connections
     network.metrics.watch(
         lambda: (
             gauge("rookery_connections", "Connections of clients", "state", connections.numbers()),

@@ -19,7 +19,6 @@ from rookery.infra.telemetry.prometheus import (
 from rookery.wiring.names import CHECK_TIMELINES, EVENTS
 
 if TYPE_CHECKING:
-    from rookery.infra.cache.memory import MemoryCache
     from rookery.wiring import Network, Readiness
 
 
@@ -97,7 +96,7 @@ def _figures(network: "Network") -> Iterable[Metric]:
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
     yield gauge("rookery_worker_silence_seconds", "Time at work without a sign of life", "worker", watchdog.silences())
     yield counter("rookery_loop_stalls", "Times that it stood still", "of", network.loop_guard.stalls)
-    caches: dict[str, MemoryCache[Any]] = {"users": network.users_cache, "tweets": network.hot_tweets}
+    caches = network.figures.caches
     yield counter("rookery_cache_hits", "Cache hits", "cache", {name: one.hits for name, one in caches.items()})
     yield counter("rookery_cache_misses", "Cache misses", "cache", {name: one.misses for name, one in caches.items()})
     yield gauge("rookery_cache_entries", "Entries cached", "cache", {name: len(one) for name, one in caches.items()})

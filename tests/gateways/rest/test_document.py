@@ -52,7 +52,8 @@ CALLS = """
     GET /v1/admin/registrations, PUT /v1/admin/registrations/{id}
     GET /v1/admin/tweets/{id}, PUT /v1/admin/tweets/{id}/standing, PUT /v1/admin/tweets/{id}/label, GET /v1/admin/held
     GET /v1/admin/blocklists/{list}, POST /v1/admin/blocklists/{list}, DELETE /v1/admin/blocklists/{list}/{id}
-    GET /v1/admin/audit
+    GET /v1/admin/audit, GET /v1/admin/overview
+    GET /v1/admin/parked_events, POST /v1/admin/parked_events/replay, POST /v1/admin/parked_events/skip
     POST /v1/users/me/erase
     POST /v1/interests
     POST /v1/users/me/archive, GET /v1/users/me/archive, GET /v1/users/me/archive/file
@@ -136,8 +137,11 @@ async def test_the_reference_lists_every_call_and_fetches_nothing(guest: Person)
 async def test_the_root_leads_to_the_reference(guest: Person):
     links = Links()
     links.feed((await guest.get("/")).text)
-    assert links.targets
-    for target in links.targets:
+    assert "/v1/docs" in links.targets
+    reference = Links()
+    reference.feed((await guest.get("/v1/docs")).text)
+    assert "/v1/openapi.json" in reference.targets
+    for target in ("/v1/docs", "/v1/openapi.json"):
         assert (await guest.get(target)).status_code == 200
 
 

@@ -175,3 +175,17 @@ def test_more_tweets_than_are_kept_are_still_told():
     for id in (5, 6, 7, 5, 6, 7):
         told = shown(few.tweet(tweet(id, user(id, f"p{id}"), f"says {id}")))
         assert (told["content"], told["author"]["handle"]) == (f"says {id}", f"p{id}")
+
+
+def test_what_was_ready_and_what_had_to_be_cut_is_counted(fragments: Fragments):
+    one, two = (Entry(id, tweet(id, ANN, "hello")) for id in (5, 6))
+    own = [Item(entry, Reason(ReasonKind.OWN)) for entry in (one, two)]
+    fragments.home(Slice(own))
+    assert (fragments.hits, fragments.misses, len(fragments)) == (0, 2, 2)
+    fragments.home(Slice(own))
+    fragments.profile(Slice([one]))
+    fragments.tweets(Slice([two.tweet, tweet(7, BOB, "new", quoted=one.tweet, quote_of=5)]))
+    assert (fragments.hits, fragments.misses, len(fragments)) == (5, 3, 3)
+    fragments.clear()
+    fragments.tweet(one.tweet)
+    assert (fragments.hits, fragments.misses, len(fragments)) == (5, 4, 1)

@@ -61,7 +61,10 @@ class _Forms(HTMLParser):
             self.found[-1].fields[self._textarea] += data
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "textarea":
+        if tag == "textarea" and self._textarea is not None:
+            # A line break at the very beginning is the page's, not the text's.
+            fields = self.found[-1].fields
+            fields[self._textarea] = fields[self._textarea].removeprefix("\n")
             self._textarea = None
         elif tag == "select":
             self._select = None

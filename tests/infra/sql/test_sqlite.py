@@ -95,6 +95,15 @@ async def test_neither_readers_nor_closing_connections_checkpoint(store, file):
     assert (file.read_bytes(), wal(file).read_bytes()) == (before, log)
 
 
+async def test_sizes_are_those_of_the_file_and_of_what_is_not_in_it_yet(file):
+    async with opened(file) as store:
+        await store.write(lambda tx: [tx.run(ADD, body=PAGE) for _ in range(9)])
+        sizes = store.sizes()
+        assert (sizes.data, sizes.log) == (file.stat().st_size, wal(file).stat().st_size)
+        assert sizes.log > 9 * len(PAGE)
+    assert store.sizes().log == 0
+
+
 async def test_closing_leaves_all_in_the_one_file(file):
     async with opened(file) as store:
         await write(store, 10)

@@ -36,6 +36,25 @@ def test_requests_are_counted_by_route_and_status_with_their_latencies():
     assert found["rookery_request_seconds_sum", ("/v1/tweets/{id}",)] == pytest.approx(0.2021)
 
 
+def test_requests_are_told_together_by_kind_and_class_of_status():
+    metrics = PrometheusMetrics()
+    for route, method, status, seconds in (
+        ("/v1/tweets", "POST", 201, 0.003),
+        ("/v1/tweets", "HEAD", 200, 0.001),
+        ("/v1/newsfeed", "GET", 200, 0.0005),
+        ("unmatched", "other", 404, 7.0),
+    ):
+        metrics.answered(route, method, status, seconds)
+    found = metrics.answers()
+    assert found.numbers == {("write", 2): 1, ("read", 2): 2, ("write", 4): 1}
+    assert dict(zip((*found.bounds, None), found.within, strict=True)) == {
+        **dict.fromkeys(found.bounds, 0),
+        0.001: 2,
+        0.005: 1,
+        None: 1,
+    }
+
+
 def test_group_commits_are_counted_by_size():
     metrics = PrometheusMetrics()
     for size in (1, 1, 300):

@@ -5,7 +5,7 @@ import pytest
 from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.visibility import ReplyRule
-from rookery.services.tweets.contract import QuoteDetached, ReplyHidden, Tweet, TweetChange
+from rookery.services.tweets.contract import Conversation, QuoteDetached, ReplyHidden, Tweet, TweetChange
 from tests.services.tweets.conftest import World, ids, page
 
 
@@ -32,6 +32,8 @@ async def test_who_may_reply_holds_for_the_whole_conversation(world: World, rule
     below = await world.post(people["mentioned"], "thanks", reply_to=root.id)
     for name, id in people.items():
         for above in (root, below):
+            conversation = (await world.reads.thread(above.id, id, page())).conversation
+            assert conversation == Conversation(people["author"], rule, name in allowed)
             if name in allowed:
                 await world.post(id, "so?", reply_to=above.id)
                 continue
@@ -76,12 +78,14 @@ async def test_a_hidden_reply_stands_apart_for_everybody_but_who_wrote_it(world:
         assert await replies(viewer, hidden=True) == [rude.id]
         assert ids((await world.reads.thread(root.id, viewer, page())).replies.items) == [fine.id]
         assert (await world.get(rude.id, viewer)) is not None, "it is there for whoever has its address"
+        assert (await world.reads.thread(root.id, viewer, page())).hidden_replies
     assert await replies(bob) == [rude.id, fine.id]
     assert (await seen(world, root.id)).record.counts.replies == 2
     assert ids((await world.reads.replies(rude.id, 0, page())).items) == [below.id]
     await world.ingestion.hide_reply(ann, rude.id, False)
     assert await replies(0) == [rude.id, fine.id]
     assert await replies(0, hidden=True) == []
+    assert not (await world.reads.thread(root.id, 0, page())).hidden_replies
     assert [one.hidden for one in await world.events(ReplyHidden) if isinstance(one, ReplyHidden)] == [True, False]
 
 

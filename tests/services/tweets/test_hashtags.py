@@ -1,10 +1,13 @@
 """The tweets with a hashtag."""
 
 import pytest
+from msgspec.structs import replace
 
+from rookery.kernel.clock import MINUTE, ManualClock
 from rookery.kernel.errors import Invalid
 from rookery.kernel.visibility import Visibility
 from rookery.services.tweets.contract import ImportedTweet, TweetChange
+from rookery.services.tweets.suggesting import KEYS, MOST
 from tests.services.tweets.conftest import World, ids, page
 
 
@@ -62,3 +65,36 @@ async def test_what_is_no_hashtag_is_refused(world: World, text: str) -> None:
     with pytest.raises(Invalid) as error:
         await world.reads.tagged(text, 0, page())
     assert (error.value.code, [one.field for one in error.value.errors]) == ("invalid_hashtag", ["tag"])
+
+
+async def test_hashtags_are_found_by_how_they_begin_the_most_used_first(world: World, clock: ManualClock) -> None:
+    (ann,) = await world.people("ann")
+    for text in ("#Löwe", "#löwe again", "#löwin", "#tiger", "#Löwenzahn and #löwin", "#löwin"):
+        await world.post(ann, text)
+    assert await world.reads.hashtags_like("LÖ", 8) == ["löwin", "löwe", "löwenzahn"]
+    assert await world.reads.hashtags_like("lö", 2) == ["löwin", "löwe"]
+    assert await world.reads.hashtags_like("löwen", 8) == ["löwenzahn"]
+    for nothing in ("", "x", "%", "lö_", "\U0010ffff"):
+        assert await world.reads.hashtags_like(nothing, 8) == []
+
+
+async def test_hashtags_that_nobody_may_find_are_not_suggested(world: World, clock: ManualClock) -> None:
+    ann, bob = await world.people("ann", "bob")
+    for visibility in (Visibility.UNLISTED, Visibility.FOLLOWERS, Visibility.MENTIONED):
+        await world.post(ann, f"#secret_{visibility.value}", visibility=visibility)
+    await world.protect(bob)
+    await world.post(bob, "#secret_bob")
+    tweet = await world.post(ann, "#secret_not")
+    assert await world.reads.hashtags_like("secret", 8) == ["secret_not"]
+    await world.ingestion.delete(ann, tweet.id)
+    clock.advance(MINUTE)
+    assert await world.reads.hashtags_like("secret", 8) == []
+
+
+async def test_a_search_for_hashtags_is_bounded(world: World) -> None:
+    (ann,) = await world.people("ann")
+    old = [ImportedTweet(ann, f"#a{n:04}", 1_500_000_000_000 + n, "there", str(n)) for n in range(KEYS + 1)]
+    await world.ingestion.import_tweets([*old, *(replace(old[KEYS], external_id=f"again {n}") for n in range(3))])
+    assert len(await world.reads.hashtags_like("a", 100)) == MOST
+    assert f"a{KEYS:04}" not in await world.reads.hashtags_like("a", 100)
+    assert (await world.reads.hashtags_like("a05", 1)) == [f"a{KEYS:04}"]

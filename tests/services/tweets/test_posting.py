@@ -207,6 +207,9 @@ async def test_blocked_parties_answer_neither_each_other_nor_in_each_others_conv
         with pytest.raises(Forbidden) as refused:
             await world.post(bob, "hm", **fields)
         assert refused.value.code == "blocked"
+    thread = await world.reads.thread(deeper.id, bob, page())
+    assert not thread.conversation.may_reply
+    assert not (await world.reads.thread(deeper.id, 0, page())).conversation.may_reply
     await world.post(bob, "a quote of cleo's does not join the conversation", quote_of=answer.id)
 
 

@@ -54,6 +54,15 @@ async def test_handles_are_found_without_regard_to_case(users: UsersService, joi
     }
 
 
+async def test_handles_are_found_by_how_they_begin_and_nobody_inactive_is(users: UsersService, join: Join) -> None:
+    people = {handle: (await join(handle)).account.user for handle in ("AnnLee", "anna", "bob", "ann_2")}
+    await users.set_state(people["anna"].id, State.SUSPENDED)
+    assert await users.handles_like("ANN", 5) == [people["ann_2"], people["AnnLee"]]
+    assert await users.handles_like("ann", 1) == [people["ann_2"]]
+    for nothing in ("", "c", "no handle", "a%", "\ud800", "ä"):
+        assert await users.handles_like(nothing, 5) == []
+
+
 async def test_an_email_address_finds_its_account(users: UsersService, join: Join) -> None:
     ann = (await join("ann")).account.user
     assert await users.by_email("ANN@example.com ") == ann

@@ -34,6 +34,13 @@ class DemoFolder:
         state = self._read()
         return state is not None and state.complete
 
+    @property
+    def plan(self) -> Plan:
+        """What the network was made by. Only for a folder that holds one."""
+        state = self._read()
+        assert state is not None
+        return state.plan
+
     def begin(self, plan: Plan, database: str) -> Plan:
         """The plan to be carried out: `plan`, or that of a beginning that was interrupted.
 

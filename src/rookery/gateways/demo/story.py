@@ -73,7 +73,7 @@ def make_tweets(
     random: Random, people: Sequence[Person], followers: Sequence[Sequence[int]], number: int, now: Millis
 ) -> list[Told]:
     """`number` tweets of the two weeks before `now`, oldest first. Well-known people write more."""
-    speaker = _Speaker(random, people, followers)
+    speaker = Speaker(random, people, followers)
     told: list[Told] = []
     recent: deque[int] = deque(maxlen=_RECENT)
     # The demo account, the first, leaves writing to whoever logs in.
@@ -119,7 +119,7 @@ def _times(random: Random, number: int, now: Millis) -> list[Millis]:
     return sorted(times)
 
 
-class _Speaker:
+class Speaker:
     """Says things in the languages of the people."""
 
     def __init__(self, random: Random, people: Sequence[Person], followers: Sequence[Sequence[int]]) -> None:

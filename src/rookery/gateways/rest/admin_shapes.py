@@ -167,10 +167,10 @@ class AuditLine(Struct, frozen=True):
     id: Id
     at: Moment
     actor_id: Annotated[str, Meta(description="Who did it; 0 is the operator.")]
-    via: Literal["api", "command"]
+    via: Literal["api", "page", "command"]
     act: str
-    target: Literal["user", "tweet", "report", "list", "network"]
-    target_id: Annotated[str, Meta(description="What it was done to; 0 where that has no id.")]
+    target: Literal["user", "tweet", "report", "list", "network", "event"]
+    target_id: Annotated[str, Meta(description="What it was done to, an event by its offset; 0 where that has no id.")]
     reason: str
     before: str | None
     after: str | None

@@ -30,6 +30,7 @@ from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
 from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
+from rookery.gateways.rest.ops import OpsCalls
 from rookery.gateways.rest.people import PeopleCalls
 from rookery.gateways.rest.present import Presenter
 from rookery.gateways.rest.runner import Runner
@@ -42,6 +43,7 @@ from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.moderation.contract import Moderation
+from rookery.services.ops.contract import Ops
 from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.users.contract import Users
@@ -77,6 +79,7 @@ def create_app(
     drafts: Drafts,
     moderation: Moderation,
     archives: Archives,
+    ops: Ops,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -94,7 +97,7 @@ def create_app(
     block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it. `pages` answers all that is not the API's.
     """
     presenter = Presenter(graph, reads)
-    fragments = fragments or Fragments()
+    fragments = Fragments() if fragments is None else fragments
     interests = Interests(record_interest, clock)
     runner = Runner(
         users=users,
@@ -116,6 +119,7 @@ def create_app(
         *DraftCalls(drafts=drafts, fragments=fragments).operations(),
         *AdminCalls(moderation=moderation, presenter=presenter, fragments=fragments).operations(),
         *ArchiveCalls(archives=archives).operations(),
+        *OpsCalls(ops=ops).operations(),
     ]
     operations += site_operations(operations, ready=ready, version=rookery.__version__, root=pages is None)
 

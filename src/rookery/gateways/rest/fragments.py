@@ -86,6 +86,9 @@ class _Kept(Generic[T]):
         self._values: OrderedDict[int, T] = OrderedDict()
         self.get = self._values.get
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def clear(self) -> None:
         self._values.clear()
 
@@ -103,6 +106,12 @@ class Fragments:
         """Keeps the pieces of up to so many `tweets` (about 1 KB each) and `authors` (about 300 B each)."""
         self._tweets: _Kept[_Pieces] = _Kept(tweets)
         self._authors: _Kept[tuple[int, bytes]] = _Kept(authors)
+        self.hits = 0
+        self.misses = 0
+        """Tweets whose pieces were there, and those that had to be cut, for operators."""
+
+    def __len__(self) -> int:
+        return len(self._tweets)
 
     def clear(self) -> None:
         """Keep nothing: a version may not tell what it was."""
@@ -136,16 +145,19 @@ class Fragments:
         """A page of a home timeline, as `shapes.Timeline`."""
         parts = [_ITEMS]
         known, follow, own = self._tweets.get, ReasonKind.FOLLOW, ReasonKind.OWN
+        ready = len(of.items)
         for item in of.items:
             entry, kind = item.entry, item.reason.kind
             pieces = known(entry.id)
             if pieces is None or pieces[0] is not entry:
+                ready -= 1
                 self._line(parts, entry, item.reason)
             elif kind is follow:
                 # What nearly every line is.
                 parts.append(pieces[3])
             else:
                 parts += (pieces[3][: pieces[6]], _OWN_ENDS[0] if kind is own else _VIEWER[0] + _ended(item.reason))
+        self.hits += ready
         return _page(parts, of)
 
     def explained(self, of: Slice[Item]) -> bytes:
@@ -168,12 +180,15 @@ class Fragments:
         """A page of a user timeline, as `shapes.Timeline`: `own` for what its owner wrote, `retweet` for the rest."""
         parts = [_ITEMS]
         known = self._tweets.get
+        ready = len(of.items)
         for entry in of.items:
             pieces = known(entry.id)
             if pieces is None or pieces[0] is not entry:
+                ready -= 1
                 self._line(parts, entry, _OWN_REASON if entry.retweeter is None else _RETWEET_REASON)
             else:
                 parts += (pieces[3][: pieces[6]], _OWN_ENDS[0])
+        self.hits += ready
         return _page(parts, of)
 
     # --- pieces
@@ -208,7 +223,10 @@ class Fragments:
         record, user = tweet.record, tweet.author
         pieces = self._tweets.get(record.id)
         if pieces is None or pieces.version != record.version or pieces.author_version != user.version:
+            self.misses += 1
             pieces = self._tweets.put(record.id, _cut(record, user))
+        else:
+            self.hits += 1
         return pieces
 
     def _author(self, user: User) -> bytes:

@@ -7,6 +7,7 @@ classes. To add one: write a class as in `profiles.py`, a template that extends 
 - `runner.py`: what happens around each handler: session, who may, CSRF, limits, errors as pages. Every POST must carry the hidden field
   `csrf`, which `{{ csrf() }}` writes; handlers need not look at it.
 - `rendering.py`: templates, with `_`, `ngettext`, and the filters `when` (a moment), `compact` (a number), `linked` (a tweet's text).
+- `writing.py`: what the form of a tweet says, for writing one, a draft of one, and one that is there; the form is `parts.writing`.
 - Acts are forms. An act answers `visit.back()`: to where the form's hidden field `next` says; or, where a script asks for it
   (`visit.fragment`), the piece of page that the act changed, such as the tweet.
 - Content-Security-Policy forbids inline scripts and styles: no `style=`, no `onclick=`.

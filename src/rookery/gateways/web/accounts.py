@@ -6,6 +6,7 @@ from typing import Any, Final
 from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.requests import app_name
 from rookery.gateways.web import cookies
+from rookery.gateways.web.browsers import browser_name
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.visits import Access, Reply, Route, Visit, local, redirect
 from rookery.kernel.clock import SECOND
@@ -93,4 +94,4 @@ class AccountPages:
 
 def _browser(visit: Visit) -> str:
     """What the session is called in the list of sessions."""
-    return app_name(None, visit.headers.get("user-agent"))
+    return app_name(None, browser_name(visit.headers.get("user-agent", "")))

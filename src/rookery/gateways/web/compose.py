@@ -4,13 +4,12 @@ import secrets
 from hashlib import sha256
 from typing import Any, Final
 
+from rookery.gateways.web import writing
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.visits import Reply, Route, Visit, redirect
 from rookery.kernel.errors import Forbidden, Invalid, NotFound, RookeryError
-from rookery.kernel.text import weigh
-from rookery.kernel.visibility import ReplyRule, Visibility
 from rookery.services.drafts.contract import Drafts
-from rookery.services.tweets.contract import IdempotencyKey, NewTweet, Tweet, TweetIngestion, TweetReads
+from rookery.services.tweets.contract import IdempotencyKey, Tweet, TweetIngestion, TweetReads
 
 _KEY: Final = 40
 """The longest key of a form."""
@@ -39,15 +38,19 @@ class ComposePages:
 
     async def post(self, visit: Visit) -> Reply:
         try:
-            new = self._written(visit)
+            new = writing.new_tweet(visit)
             if visit.form.get("do") == "draft":
                 await self._drafts.create(visit.viewer_id, new)
+                return redirect("/drafts")
+            # Whichever button it was: what was given a time must not go out before it.
+            if (moment := writing.publish_at(visit.form)) is not None:
+                await self._drafts.create(visit.viewer_id, new, moment)
                 return redirect("/drafts")
             tweet = await self._ingestion.post(visit.viewer_id, new, self._key(visit))
         except (Invalid, Forbidden, NotFound) as error:
             if visit.fragment:
                 raise
-            return await self._form(visit, visit.form, error)
+            return await self._form(visit, writing.typed(visit.form), error)
         if visit.fragment:
             return self._render.piece(visit, "pieces/written.html", status=201, tweet=tweet)
         return visit.back(f"/tweets/{tweet.id}")
@@ -62,7 +65,7 @@ class ComposePages:
             error=error,
             answered=answered,
             quoted=quoted,
-            weight=weigh(values.get("content", "")).length,
+            weight=writing.weight(values),
             key=secrets.token_urlsafe(16),
         )
 
@@ -72,18 +75,6 @@ class ComposePages:
         found = await self._reads.get([visit.id_of(values[field])], visit.viewer_id)
         return found[0] if found else None
 
-    def _written(self, visit: Visit) -> NewTweet:
-        """What the form says. Raises Invalid, naming the field, for what no form of ours says."""
-        form = visit.form
-        return NewTweet(
-            content=visit.text("content"),
-            visibility=_choice(Visibility, form.get("visibility"), Visibility.PUBLIC, "visibility"),
-            media_url=form.get("media_url") or None,
-            reply_to=visit.id_of(form["reply_to"]) if form.get("reply_to") else None,
-            quote_of=visit.id_of(form["quote_of"]) if form.get("quote_of") else None,
-            reply_rule=_choice(ReplyRule, form.get("reply_rule"), ReplyRule.EVERYONE, "reply_rule"),
-        )
-
     def _key(self, visit: Visit) -> IdempotencyKey | None:
         """The form's own key: sent twice, it posts once."""
         key = visit.form.get("key", "")
@@ -91,13 +82,3 @@ class ComposePages:
             return None
         written = "\0".join(f"{name}={value}" for name, value in sorted(visit.form.items()) if name != "csrf")
         return IdempotencyKey(f"page:{key}", sha256(written.encode()).digest())
-
-
-def _choice(kind: Any, value: str | None, otherwise: Any, field: str) -> Any:
-    if not value:
-        return otherwise
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(kind)
-        raise Invalid("{field} is one of {known}", field=field, known=known, code="invalid_value") from None

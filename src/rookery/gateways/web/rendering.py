@@ -35,10 +35,19 @@ class Renderer:
     """Makes pages of templates."""
 
     def __init__(
-        self, static: StaticFiles, *, name: str, languages: Mapping[str, str], unread: Unread | None = None
+        self,
+        static: StaticFiles,
+        *,
+        name: str,
+        languages: Mapping[str, str],
+        unread: Unread | None = None,
+        waiting: Unread | None = None,
     ) -> None:
-        """`name` is the network's; `languages` are those that can be chosen, by tag, as they call themselves."""
+        """`name` is the network's; `languages` are those that can be chosen, by tag, as they call themselves; `waiting` tells how
+        many ask to follow somebody.
+        """
         self._unread = unread
+        self._waiting = waiting
         env: Any = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -76,7 +85,11 @@ class Renderer:
         unread = 0
         if self._unread is not None and visit.identity is not None and not visit.fragment:
             unread = await self._unread(visit.identity.user_id)
-        return Reply(self._render(visit, template, {**context, "unread": unread}), status, headers or {})
+        waiting = 0
+        if self._waiting is not None and visit.me is not None and visit.me.protected and not visit.fragment:
+            waiting = await self._waiting(visit.me.id)
+        shown = {**context, "unread": unread, "waiting": waiting}
+        return Reply(self._render(visit, template, shown), status, headers or {})
 
     def piece(self, visit: Visit, template: str, *, status: int = 200, **context: Any) -> Reply:
         """A piece of a page, for a script."""
@@ -168,7 +181,7 @@ def _moment(context: Context, moment: Millis) -> Markup:
 def _date(context: Context, moment: Millis) -> Markup:
     """The day of a moment."""
     language: Language = context["language"]
-    date = format_date(to_datetime(moment), "long", locale=_locale(language.tag))
+    date = format_date(to_datetime(moment), "long", locale=locale_of(language.tag))
     return Markup('<time datetime="{}">{}</time>').format(iso(moment)[:10], date)
 
 
@@ -192,21 +205,22 @@ def _short(moment: Millis, now: Millis, language: Language) -> str:
 
 @lru_cache(maxsize=4096)
 def _compacted(number: int, tag: str) -> str:
-    return format_compact_decimal(number, locale=_locale(tag), fraction_digits=1 if number < 100_000 else 0)
+    return format_compact_decimal(number, locale=locale_of(tag), fraction_digits=1 if number < 100_000 else 0)
 
 
 @lru_cache(maxsize=4096)
 def _day(day: int, today: int, tag: str) -> str:
     date = to_datetime(day * DAY)
-    return format_date(date, "medium" if today - day > 300 else "d MMM", locale=_locale(tag))
+    return format_date(date, "medium" if today - day > 300 else "d MMM", locale=locale_of(tag))
 
 
 @lru_cache(maxsize=16384)
 def _written(minute: int, tag: str) -> str:
-    at, locale = to_datetime(minute * MINUTE), _locale(tag)
+    at, locale = to_datetime(minute * MINUTE), locale_of(tag)
     return f"{format_date(at, 'medium', locale=locale)}, {format_time(at, 'short', locale=locale)} UTC"
 
 
 @lru_cache(maxsize=64)
-def _locale(tag: str) -> Locale:
+def locale_of(tag: str) -> Locale:
+    """What Babel knows of a language."""
     return Locale.parse(tag, sep="-")

@@ -1,7 +1,7 @@
 """A visit to a page: what a handler gets, and what it answers."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
@@ -44,6 +44,8 @@ class Reply(NamedTuple):
     media_type: str = HTML
     cookies: Sequence[str] = ()
     """Values of Set-Cookie headers."""
+    stream: AsyncGenerator[bytes] | None = None
+    """A long body, in pieces, in place of `body`; headers say its length. It is closed when it ends or its reader goes away."""
 
 
 Handler = Callable[["Visit"], Awaitable[Reply]]

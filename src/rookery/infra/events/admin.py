@@ -10,6 +10,8 @@ from rookery.infra.events import tables as t
 from rookery.infra.events.port import GroupStatus, Logged, Outbox, Parked, Skipped
 from rookery.infra.sql.port import Database, Reader, Transaction
 from rookery.kernel.clock import Millis
+from rookery.kernel.ids import MAX_ID
+from rookery.kernel.pages import Page
 
 _SKIP_CHUNK = 500
 """Parked events that are given up in one transaction."""
@@ -48,6 +50,18 @@ async def status(database: Database, live: Mapping[str, int], now: Millis) -> li
 async def parked(database: Database, group: str | None) -> list[Parked]:
     """As `port.EventAdmin.parked`."""
     rows = await database.scan(lambda reader: reader.all(t.LIST_PARKED, group_name=group or ""))
+    return [Parked(*row) for row in rows]
+
+
+async def parked_page(database: Database, group: str | None, page: Page) -> list[Parked]:
+    """As `port.EventAdmin.parked_page`."""
+    if page.after is not None:
+        statement, cursor = t.PARKED_AFTER, page.after
+    else:
+        statement, cursor = t.PARKED_BEFORE, MAX_ID if page.before is None else page.before
+    rows = await database.scan(
+        lambda reader: reader.all(statement, group_name=group or "", cursor=cursor, limit=page.limit)
+    )
     return [Parked(*row) for row in rows]
 
 

@@ -12,6 +12,7 @@ from msgspec import StructMeta
 
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Millis
+from rookery.kernel.pages import Page
 
 EVENT_TYPES: dict[str, type["Event"]] = {}
 """Every event type that the imported contracts declare, by name."""
@@ -186,6 +187,10 @@ class EventAdmin(Protocol):
 
     async def parked(self, group: str | None = None) -> list[Parked]:
         """Events that wait for another try or for an operator, oldest first."""
+        ...
+
+    async def parked_page(self, group: str | None, page: Page) -> list[Parked]:
+        """Those of up to `page.limit` events, by their offsets, in the order of the search; of one event, by group."""
         ...
 
     async def replay(self, group: str | None = None, offset: int | None = None) -> int:

@@ -34,6 +34,7 @@ from rookery.infra.sql.port import Database, Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError
+from rookery.kernel.pages import Page
 
 _BATCH = 500
 _TRIM_CHUNK = 2_000
@@ -523,6 +524,9 @@ class SqlEventLog:
 
     async def parked(self, group: str | None = None) -> list[Parked]:
         return await admin.parked(self._database, group)
+
+    async def parked_page(self, group: str | None, page: Page) -> list[Parked]:
+        return await admin.parked_page(self._database, group, page)
 
     async def find(self, offset: int) -> Logged | None:
         return await admin.find(self._database, offset)

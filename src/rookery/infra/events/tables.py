@@ -167,6 +167,18 @@ LIST_PARKED = Statement(
     .order_by(PARKED.c.offset, PARKED.c.group_name)
     .limit(10_000)
 )
+_of_group = or_(bindparam("group_name") == "", PARKED.c.group_name == bindparam("group_name"))
+
+
+def _parked_page(newer: bool) -> Statement:
+    """The parked rows of up to `limit` events on one side of a cursor: no event is cut in two."""
+    offset = PARKED.c.offset
+    side, order = (offset > bindparam("cursor"), offset) if newer else (offset < bindparam("cursor"), offset.desc())
+    chosen = select(offset).where(_of_group, side).distinct().order_by(order).limit(bindparam("limit"))
+    return Statement(select(*_PARKED).where(_of_group, offset.in_(chosen)).order_by(order, PARKED.c.group_name))
+
+
+PARKED_BEFORE, PARKED_AFTER = _parked_page(newer=False), _parked_page(newer=True)
 DUE = Statement(
     select(PARKED.c.offset, PARKED.c.at, PARKED.c.name, PARKED.c.body, PARKED.c.attempts)
     .where(

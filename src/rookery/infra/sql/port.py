@@ -10,6 +10,7 @@ Tables are prefixed by the service that owns them (`users_accounts`), and no ser
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam
 from sqlalchemy.dialects.sqlite import insert as insert
 from sqlalchemy.ext.compiler import compiles
@@ -105,6 +106,22 @@ class Scrubbed(Protocol):
 
         False where somebody reads an older state at present: to be tried again. The disk's own blocks are beyond it.
         """
+        ...
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What a database takes on the disk, in bytes."""
+
+    data: int
+    log: int
+    """The newest commits, which are not part of `data` yet."""
+
+
+class Sized(Protocol):
+    """A database on this machine's disk."""
+
+    def sizes(self) -> Sizes:
+        """As the disk says; it may have to be waited for, so not on the event loop."""
         ...
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import apsw
 import structlog
 
-from rookery.infra.sql.port import Reader, Row, Statement, Transaction, Value
+from rookery.infra.sql.port import Reader, Row, Sizes, Statement, Transaction, Value
 from rookery.infra.sql.sqlite_connect import APPLICATION_ID as APPLICATION_ID
 from rookery.infra.sql.sqlite_connect import connect, pragma
 from rookery.infra.sql.sqlite_damage import DamageWatch, verify
@@ -150,6 +150,10 @@ class SqliteDatabase:
         """The store, and "ok" or what is wrong with it."""
         return {"store": self._damage.state or self._writing.trouble or "ok"}
 
+    def sizes(self) -> Sizes:
+        log = self._path.with_name(self._path.name + "-wal")
+        return Sizes(_size(self._path), _size(log))
+
     # --- other processes
 
     def on_foreign_commit(self, call: Callable[[], None]) -> None:
@@ -222,6 +226,13 @@ class SqliteDatabase:
 
     def _connect(self) -> apsw.Connection:
         return connect(self._path, busy_timeout=self._busy_timeout, read_only=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def engine_version() -> str:

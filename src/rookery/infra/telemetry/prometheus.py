@@ -4,6 +4,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import add
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,8 +14,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from rookery.infra.telemetry.port import Answers
+
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+_READS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -32,7 +37,7 @@ class _Spread:
 
 
 class PrometheusMetrics:
-    """What is counted where it happens. Engine of `infra.telemetry.port.Requests`."""
+    """What is counted where it happens. Engine of `infra.telemetry.port.Requests` and `Answered`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -55,6 +60,16 @@ class PrometheusMetrics:
             spread = self._seconds[route] = _Spread()
         spread.counts[bisect_left(_LATENCIES, seconds)] += 1
         spread.sum += seconds
+
+    def answers(self) -> Answers:
+        numbers: dict[tuple[str, int], int] = {}
+        for (_, method, status), count in self._answers.items():
+            key = ("read" if method in _READS else "write", status // 100)
+            numbers[key] = numbers.get(key, 0) + count
+        within = [0] * (len(_LATENCIES) + 1)
+        for spread in self._seconds.values():
+            within = [*map(add, within, spread.counts)]
+        return Answers(numbers, tuple(within), _LATENCIES)
 
     def _requests(self) -> Iterable[Metric]:
         answers = CounterMetricFamily("rookery_requests", "Requests answered", labels=["route", "method", "status"])

@@ -1,8 +1,8 @@
 """What others may know of moderation: reports, block lists, what moderators did."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -15,16 +15,19 @@ from rookery.kernel.visibility import State
 from rookery.services.tweets.contract import Inspected, StandingChange
 from rookery.services.users.contract import Account, Role, User
 
+T = TypeVar("T")
+
 
 class Via(StrEnum):
     """Where an act came from."""
 
     API = "api"
+    PAGE = "page"
     COMMAND = "command"
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts: a moderator or an admin through the API, or the operator by a command."""
+    """Who acts: a moderator or an admin through the API or a page, or the operator by a command."""
 
     id: int
     """0 for the operator, who has no account."""
@@ -42,6 +45,8 @@ class Target(StrEnum):
     REPORT = "report"
     LIST = "list"
     NETWORK = "network"
+    EVENT = "event"
+    """One that a group of consumers could not handle, by its offset; 0 for all."""
 
 
 class Act(StrEnum):
@@ -68,6 +73,10 @@ class Act(StrEnum):
     DISMISS = "dismiss"
     LIST_ADD = "list_add"
     LIST_REMOVE = "list_remove"
+    REPLAY = "replay"
+    """Have a group try parked events again."""
+    SKIP = "skip"
+    """Have a group go on without them."""
 
 
 class Outcome(StrEnum):
@@ -246,6 +255,13 @@ class Moderation(Protocol):
         """
         ...
 
+    @rpc(idempotent=True, raises=(Invalid, NotFound, Conflict, Forbidden))
+    async def set_role(self, actor: Actor, user_id: int, role: Role, reason: str) -> User:
+        """Make somebody a moderator, or a person again: for admins, who are made and unmade by the operator alone. Raises
+        Conflict("account_inactive") for an account that is not shown.
+        """
+        ...
+
     @rpc(idempotent=True, raises=(Forbidden,))
     async def registrations(self, actor: Actor, page: Page) -> Slice[User]:
         """Accounts that wait for approval, newest first."""
@@ -293,6 +309,22 @@ class Moderation(Protocol):
     @rpc(idempotent=True, raises=(Forbidden,))
     async def audit(self, actor: Actor, page: Page) -> Slice[Audited]:
         """What moderators, admins and operators did, newest first."""
+        ...
+
+
+class Acts(Protocol):
+    """Who may, and the audit log, for those who offer acts of their own. It stands in the process of those who ask."""
+
+    async def require(self, actor: Actor, role: Role) -> None:
+        """Raises Forbidden("not_a_moderator" or "not_an_admin") for whoever has not this role or one above."""
+        ...
+
+    async def holds(self, actor: Actor, role: Role) -> bool:
+        """Whether they have this role or one above."""
+        ...
+
+    async def noted(self, actor: Actor, note: Note, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work`, with a line in the audit log before it and its outcome after it. Raises Invalid for a reason that is none."""
         ...
 
 

@@ -59,7 +59,7 @@ class ModerationPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModerationService:
-    """Implements `contract.Moderation`; `open` it on the event loop."""
+    """Implements `contract.Moderation` and `contract.Acts`; `open` it on the event loop."""
 
     def __init__(
         self,
@@ -166,6 +166,19 @@ class ModerationService:
         note = Note(act, Target.USER, user_id, reason, user.state.value, state.value)
         return await self.noted(actor, note, lambda: self._users.set_state(user_id, state))
 
+    async def set_role(self, actor: Actor, user_id: int, role: Role, reason: str) -> User:
+        await self.require(actor, Role.ADMIN)
+        _needed("reason", reason)
+        user = await self._subject(actor, user_id)
+        if RANKS[role] >= await self._rank(actor):
+            raise Forbidden("this role is given by the operator", code="outranked")
+        if not user.state.shown:
+            raise Conflict("this account is not active", code="account_inactive")
+        if user.role is role:
+            return user
+        note = Note(Act.ROLE, Target.USER, user_id, reason, user.role.value, role.value)
+        return await self.noted(actor, note, lambda: self._users.set_role(user_id, role))
+
     async def registrations(self, actor: Actor, page: Page) -> Slice[User]:
         await self._rank(actor)
         return await self._users.pending(page)
@@ -266,6 +279,7 @@ class ModerationService:
 
     async def noted(self, actor: Actor, note: Note, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, which belongs to another service, with a line in the audit log before it and its outcome after it."""
+        _checked("reason", note.reason)
         id = await self._store.begin(actor, note, self._clock.now())
         try:
             result = await work()
@@ -276,6 +290,13 @@ class ModerationService:
         return result
 
     # --- who may
+
+    async def require(self, actor: Actor, role: Role) -> None:
+        if await self._rank(actor) < RANKS[role]:
+            raise Forbidden("this is for admins", code="not_an_admin")
+
+    async def holds(self, actor: Actor, role: Role) -> bool:
+        return await self._rank(actor) >= RANKS[role]
 
     async def _rank(self, actor: Actor) -> int:
         """The actor's rank, as it is now. Raises Forbidden for one who is no moderator."""

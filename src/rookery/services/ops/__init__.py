@@ -1,1 +1,4 @@
-"""The operators' view. It owns nothing; it tells the services what an operator wants."""
+"""The operators' view. It owns nothing; it asks the others and the infrastructure, and tells the services what an operator wants.
+
+Emits ops.*; reacts to nothing.
+"""

@@ -131,6 +131,17 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     retweeter: User | None = None
 
 
+class Conversation(msgspec.Struct, frozen=True):
+    """What holds for a whole conversation, as one viewer finds it."""
+
+    author_id: int | None = None
+    """Who began it; None where that is not known."""
+    reply_rule: ReplyRule = ReplyRule.EVERYONE
+    """Who may take part, as its author wants it."""
+    may_reply: bool = True
+    """Whether the viewer may; never a guest."""
+
+
 class Thread(msgspec.Struct, frozen=True):
     """A tweet in its conversation."""
 
@@ -139,6 +150,9 @@ class Thread(msgspec.Struct, frozen=True):
     tweet: Tweet | Tombstone
     replies: Slice[Tweet]
     """Direct answers that the viewer may see, oldest first within a page, pages in the order of `replies`."""
+    conversation: Conversation = Conversation()
+    hidden_replies: bool = False
+    """Whether there are answers that the conversation's author hid, which `replies` lists."""
 
 
 class Candidates(msgspec.Struct, frozen=True, gc=False):
@@ -653,6 +667,17 @@ class TweetReads(Protocol):
     @rpc(idempotent=True)
     async def hashtag_uses(self, hashtag: str, most: int) -> int:
         """How many standing tweets have a hashtag, by its key; counted up to `most`."""
+        ...
+
+    @rpc(idempotent=True)
+    async def hashtags_like(self, prefix: str, limit: int) -> list[str]:
+        """Keys of hashtags that begin with `prefix`, in any spelling of it, the most used first; only such as a tweet for
+        everybody among their newest has. At most 20.
+
+        The cost does not grow with the tweets: the first 500 keys in their alphabetical order are looked at, up to 100 uses of each
+        are counted, and the answer is kept for a minute. So with more hashtags than that below a short prefix, some of much use may
+        be missing until a letter more is given.
+        """
         ...
 
     @rpc(idempotent=True)

@@ -12,12 +12,13 @@ from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Invalid, NotFound
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.text import hashtag_key, is_hashtag
-from rookery.kernel.visibility import Place, State, Viewer, account_visible, visible
+from rookery.kernel.visibility import GUEST, Place, State, Viewer, account_visible, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.ops.contract import ForgetRequested
 from rookery.services.tweets.changes import not_found
 from rookery.services.tweets.contract import (
     Candidates,
+    Conversation,
     Deleted,
     Edited,
     Entry,
@@ -47,8 +48,10 @@ from rookery.services.tweets.hydrate import Hydrator
 from rookery.services.tweets.paging import Keyed, fill
 from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.remembered import Marks, Newest
+from rookery.services.tweets.rules import invited
 from rookery.services.tweets.settled import Settled
 from rookery.services.tweets.store import Change, Listing, TweetStore
+from rookery.services.tweets.suggesting import HashtagSuggestions
 from rookery.services.users.contract import EVERYBODY, User, Users
 
 _WRITERS = 100_000
@@ -69,6 +72,7 @@ class ReadService:
         self._newest = Newest(store)
         self._settled = Settled()
         self._hydrator = Hydrator(store, self._marks, self._settled, users, graph, cache)
+        self._suggestions = HashtagSuggestions(store, self._found, clock)
         self._writes: OrderedDict[int, int] = OrderedDict()
         self.records = self._hydrator.records
         """Tweets and tombstones by id, whoever looks. For the ingestion, which decides by them."""
@@ -95,6 +99,13 @@ class ReadService:
 
     async def hashtag_uses(self, hashtag: str, most: int) -> int:
         return await self._store.hashtag_uses(hashtag, most)
+
+    async def hashtags_like(self, prefix: str, limit: int) -> list[str]:
+        return await self._suggestions.like(prefix, limit)
+
+    async def _found(self, tweet_ids: Sequence[int]) -> bool:
+        """Whether any of these can be found by everybody."""
+        return any(await self._hydrator.tweets(tweet_ids, GUEST.id, Place.DISCOVERY))
 
     async def pinned(self, user_ids: Sequence[int]) -> Mapping[int, int]:
         return await self._store.pinned(user_ids)
@@ -213,6 +224,18 @@ class ReadService:
             [tweet or Tombstone(id) for id, tweet in zip(above, ancestors, strict=True)],
             own[0] or Tombstone(tweet_id),
             replies.map(lambda tweets: tweets[::-1]),
+            await self._conversation(record, await self._graph.viewer(viewer_id)),
+            await self._store.has_hidden_replies(tweet_id),
+        )
+
+    async def _conversation(self, record: TweetRecord, viewer: Viewer) -> Conversation:
+        """The conversation that a tweet stands in; the same as posting decides by."""
+        root = record if record.root == record.id else (await self.records([record.root])).get(record.root)
+        if root is None:
+            return Conversation(may_reply=viewer.id != GUEST.id)
+        blocked = root.author_id in viewer.blocking or root.author_id in viewer.blocked_by
+        return Conversation(
+            root.author_id, root.reply_rule, viewer.id != GUEST.id and not blocked and invited(viewer, root)
         )
 
     async def revisions(self, tweet_id: int, viewer_id: int) -> list[Revision]:
@@ -313,6 +336,7 @@ class ReadService:
                     self._settled.clear()
                     self._marks.forget()
                     self._newest.forget()
+                    self._suggestions.forget()
                     for call in self._on_forgetting:
                         call()
                 case _:

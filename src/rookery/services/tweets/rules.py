@@ -63,15 +63,20 @@ def checked(new: NewTweet | TweetChange) -> tuple[str, Entities]:
     return content, found
 
 
-def refuse_uninvited(viewer: Viewer, root: TweetRecord) -> None:
-    """Raises Forbidden where the conversation that `root` begins is for others than `viewer`."""
+def invited(viewer: Viewer, root: TweetRecord) -> bool:
+    """Whether the rule of the conversation that `root` begins lets `viewer` answer in it."""
     rule = root.reply_rule
     if rule is ReplyRule.EVERYONE or viewer.id == root.author_id or viewer.id in root.mentioned_ids:
-        return
-    if rule is ReplyRule.MENTIONED or root.author_id not in viewer.following:
+        return True
+    return rule is ReplyRule.FOLLOWERS and root.author_id in viewer.following
+
+
+def refuse_uninvited(viewer: Viewer, root: TweetRecord) -> None:
+    """Raises Forbidden where the conversation that `root` begins is for others than `viewer`."""
+    if not invited(viewer, root):
         sentence = (
             "only who is mentioned there can answer in this conversation"
-            if rule is ReplyRule.MENTIONED
+            if root.reply_rule is ReplyRule.MENTIONED
             else "only who follows its author, or is mentioned, can answer in this conversation"
         )
         raise Forbidden(sentence, code="replies_limited")

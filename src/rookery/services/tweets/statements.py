@@ -188,6 +188,24 @@ RETWEETS_OF_BY = Statement(
 )
 _uses = select(_h.tweet_id).where(_h.key == bindparam("key")).limit(bindparam("limit")).subquery()
 USES = Statement(select(func.count()).select_from(_uses))
+# From one key to the next in one step of the index, however many tweets a key has.
+_first_key = (
+    select(func.min(_h.key).label("key"), literal(1).label("number"))
+    .where(_h.key >= bindparam("low"), _h.key < bindparam("high"))
+    .cte("keys", recursive=True)
+)
+_next_key = (
+    select(func.min(_h.key))
+    .where(_h.key > _first_key.c.key, _h.key < bindparam("high"))
+    .correlate(_first_key)
+    .scalar_subquery()
+)
+_keys = _first_key.union_all(
+    select(_next_key, _first_key.c.number + 1).where(
+        _first_key.c.key.is_not(None), _first_key.c.number < bindparam("limit")
+    )
+)
+KEYS_BETWEEN = Statement(select(_keys.c.key).where(_keys.c.key.is_not(None)))
 MAX_ANCESTORS = 100
 _chain = (
     select(_t.id, _t.reply_to, literal(1).label("depth")).where(_t.id == bindparam("id")).cte("chain", recursive=True)
@@ -197,6 +215,9 @@ _chain = _chain.union_all(
 )
 ANCESTORS = Statement(select(_chain.c.id).order_by(_chain.c.depth))
 HAS_REPLIES = Statement(select(_t.id).where(_t.reply_to == bindparam("id"), _standing).limit(1))
+HAS_HIDDEN = Statement(
+    select(_t.id).where(_t.reply_to == bindparam("id"), _t.hidden == literal_column("1"), _standing).limit(1)
+)
 AUTHORS_BY_ID = Statement(select(_a.user_id, _a.tweets).where(one_of(_a.user_id, "ids")))
 
 # --- posting and deleting

@@ -6,7 +6,7 @@ from enum import Enum
 import msgspec
 
 from rookery.infra.events.port import Event, Outbox
-from rookery.infra.sql.port import Database, Row, Statement, Transaction
+from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
 from rookery.kernel.clock import DAY, Millis
 from rookery.kernel.errors import Forbidden, Invalid
 from rookery.kernel.ids import MAX_ID, first_id_at
@@ -182,6 +182,15 @@ class TweetStore:
         """As `contract.TweetReads.hashtag_uses`."""
         return (await self._database.scan(lambda reader: reader.all(s.USES, key=key, limit=most)))[0][0]
 
+    async def hashtags_between(self, low: str, high: str, keys: int, uses: int) -> list[tuple[str, int]]:
+        """The first `keys` hashtags, by their keys, from `low` up to below `high`, each with its uses, counted up to `uses`."""
+
+        def work(reader: Reader) -> list[tuple[str, int]]:
+            found = reader.all(s.KEYS_BETWEEN, low=low, high=high, limit=keys)
+            return [(key, reader.all(s.USES, key=key, limit=uses)[0][0]) for (key,) in found]
+
+        return await self._database.scan(work)
+
     async def pinned(self, user_ids: Sequence[int]) -> dict[int, int]:
         """The pinned tweets of these; who has none is left out."""
         return dict(await self._database.all(s.PINNED, ids=user_ids))
@@ -208,6 +217,10 @@ class TweetStore:
     async def has_replies(self, tweet_id: int) -> bool:
         """Whether a standing tweet answers this one."""
         return await self._database.one(s.HAS_REPLIES, id=tweet_id) is not None
+
+    async def has_hidden_replies(self, tweet_id: int) -> bool:
+        """Whether a standing answer to this tweet is hidden."""
+        return await self._database.one(s.HAS_HIDDEN, id=tweet_id) is not None
 
     async def tweet_counts(self, user_ids: Sequence[int]) -> dict[int, int]:
         """How many tweets of each stand; who never posted is left out."""

@@ -322,6 +322,14 @@ class Users(Protocol):
         ...
 
     @rpc(idempotent=True)
+    async def handles_like(self, prefix: str, limit: int) -> list[User]:
+        """Accounts that others may see whose handle begins with `prefix`, without regard to case, in the order of their handles; none
+        for what no handle begins with. One walk of the index of handles, over at most 100 of them: inactive ones among these make
+        the answer shorter.
+        """
+        ...
+
+    @rpc(idempotent=True)
     async def by_email(self, email: str) -> User | None:
         """For internal use only: never shown to anyone."""
         ...

@@ -41,6 +41,8 @@ __all__ = ["UsersPolicy", "UsersService"]
 
 _APP_LIMIT = 100
 _MOST_USES = 10_000
+_HANDLES = 100
+"""Handles that a search by their beginning looks at."""
 _REPORTED = 100
 """Wrong handles that an import names at most."""
 
@@ -257,6 +259,13 @@ class UsersService:
         for user in found.values():
             self._cache.put(user.id, user)
         return found
+
+    async def handles_like(self, prefix: str, limit: int) -> list[User]:
+        key = rules.handle_key(prefix)
+        found = [] if key is None else await self._store.handles_from(key, _HANDLES)
+        for user in found:
+            self._cache.put(user.id, user)
+        return [user for user in found if user.state.shown][:limit]
 
     async def by_email(self, email: str) -> User | None:
         key = rules.email_key(email.strip())

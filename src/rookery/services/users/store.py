@@ -52,6 +52,8 @@ _SHORT_READ = 500
 _SAMPLED_FROM = 50_000
 """Ids that a read of `sample` takes in."""
 _ERASED_AT_ONCE = 100
+_AFTER_ALL = "\x7f"
+"""After every character of a handle."""
 _CHUNK = 1_000
 """Imported people an event names."""
 
@@ -85,6 +87,11 @@ class UsersStore:
     async def by_handles(self, keys: Sequence[str]) -> dict[str, User]:
         """Accounts by handle key."""
         return {row[1].lower(): user_of(row) for row in await self._bulk(t.USERS_BY_HANDLE, "keys", keys)}
+
+    async def handles_from(self, key: str, limit: int) -> list[User]:
+        """Accounts whose handle's key begins with `key`, in the order of the keys, at most `limit`."""
+        rows = await self._database.all(t.USERS_BY_PREFIX, low=key, high=key + _AFTER_ALL, limit=limit)
+        return [user_of(row) for row in rows]
 
     async def by_email(self, key: str) -> User | None:
         """The account with this email key."""

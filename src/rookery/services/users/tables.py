@@ -140,6 +140,12 @@ def _bound(table: Table, *without: str) -> dict[str, Any]:
 USERS = Statement(select(*FACE).where(one_of(_a.id, "ids")))
 USER = Statement(select(*FACE).where(_a.id == bindparam("id")))
 USERS_BY_HANDLE = Statement(select(*FACE).where(one_of(_a.handle_key, "keys")))
+USERS_BY_PREFIX = Statement(
+    select(*FACE)
+    .where(_a.handle_key >= bindparam("low"), _a.handle_key < bindparam("high"))
+    .order_by(_a.handle_key)
+    .limit(bindparam("limit"))
+)
 USER_BY_EMAIL = Statement(
     select(*FACE).select_from(PRIVATE.join(ACCOUNTS, _a.id == _p.user_id)).where(_p.email_key == bindparam("key"))
 )

@@ -185,6 +185,7 @@ class MemoryTimelineStore:
                 continue
             self._follow(slot, frozenset())
             del self._actors[slot]
+            self._owner[slot] = 0
             self._arena.give(int(self._start[slot]), int(self._width[slot]))
             self._free.append(slot)
             count += 1
@@ -192,6 +193,11 @@ class MemoryTimelineStore:
 
     async def owners(self) -> list[Owner]:
         return list(self._slot_of)
+
+    @property
+    def homes(self) -> int:
+        """How many home timelines there are, beside lists of authors and hashtags."""
+        return int(np.count_nonzero(self._owner > 0))
 
     @property
     def nbytes(self) -> int:
