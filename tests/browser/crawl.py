@@ -69,17 +69,18 @@ async def pages(visitor: Visitor) -> dict[str, str]:
     # As the browser sends them; the token goes along for programs only.
     cookie = "; ".join(f"{one.get('name')}={one.get('value')}" for one in cookies)
     found: dict[str, tuple[int, str]] = {}
-    seen: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    seen: set[str] = set()
     waiting = ["/", "/?order=top", "/compose", "/nothing/here"]
     if visitor.handle:
         waiting.append(f"/@{visitor.handle}")
     while waiting and len(found) < _MOST:
         path = waiting.pop(0)
         kind = _kind(path, visitor.handle)
-        seen[path] += 1
-        seen[kind] += 1
-        if seen[path] > 1 or seen[kind] > _OF_A_KIND:
+        kinds[kind] += 1
+        if path in seen or kinds[kind] > _OF_A_KIND:
             continue
+        seen.add(path)
         answer = await visitor.api.get(path, headers={"Authorization": "", "Cookie": cookie})
         if answer.status_code == 303 or not answer.headers["content-type"].startswith("text/html"):
             continue
