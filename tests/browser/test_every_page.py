@@ -28,7 +28,7 @@ KNOWN = {
     "/bookmarks", "/drafts", "/drafts/{}", "/drafts/{}/delete", "/follow_requests", "/report?user", "/notifications",
     "/settings", "/settings/profile", "/settings/password", "/settings/sessions", "/settings/muted", "/settings/blocked",
     "/settings/filters", "/settings/data", "/settings/deactivate", "/settings/erase", "/settings/notifications",
-    "/admin", "/admin/events", "/admin/reports", "/admin/users", "/admin/audit",
+    "/admin", "/admin/events", "/admin/reports", "/admin/accounts", "/admin/audit",
 }  # fmt: skip
 """Pages that somebody with a bit of everything can reach by links."""
 
