@@ -68,11 +68,13 @@ async def too_wide(page: Page) -> list[str]:
         """() => {
             const width = document.documentElement.clientWidth;
             if (document.scrollingElement.scrollWidth <= width && innerWidth <= screen.width) return [];
+            // What may scroll by itself does no harm, nor do its parts.
+            const held = (one) => one && (getComputedStyle(one).overflowX !== "visible" || held(one.parentElement));
             const out = [...document.querySelectorAll("body *")].filter((one) => {
-                const { left, right, width: wide } = one.getBoundingClientRect();
-                return wide > 0 && (left < -1 || right > width + 1);
+                const box = one.getBoundingClientRect();
+                return box.width > 0 && (box.left < -1 || box.right > screen.width + 1) && !held(one.parentElement);
             });
-            return [`${document.scrollingElement.scrollWidth} > ${width}`, ...out.slice(0, 5).map((one) => one.outerHTML.slice(0, 200))];
+            return [`${document.scrollingElement.scrollWidth} > ${width}`, ...out.slice(-5).map((one) => one.outerHTML.slice(0, 300))];
         }"""
     )
 
