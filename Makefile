@@ -10,10 +10,10 @@ JOBS  ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test faults lint format bench lock clean FORCE
+.PHONY: help run test faults lint format bench catalogs screenshots lock clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo --live $(ARGS)
@@ -53,6 +53,13 @@ bench: $(ENV)/run.stamp ## measure, and write the tables
 # packages come from stay out, and so does everything that differs between machines.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
 	--strip-extras --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+catalogs: $(ENV)/dev.stamp ## bring the translations' catalogs up to date with the code
+	@$(BIN)/python scripts/catalogs.py $(ARGS)
+
+screenshots: $(ENV)/dev.stamp ## remake the README's screenshots, on a demo network of their own
+	@scripts/install-tools browser
+	@$(BIN)/python scripts/screenshots.py $(ARGS)
 
 lock: $(ENV)/dev.stamp ## remake the lock files; ARGS="--upgrade" brings newer versions
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs an environment of Python 3.11")'

@@ -21,8 +21,13 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog
 from tests.support import Server
 
 PASSWORD = "correct horse battery"
-DESKTOP = {"viewport": {"width": 1100, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1100, "height": 900}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+    "device_scale_factor": 2,
+}
 
 _PATIENCE = 10_000
 """Milliseconds that anything may take that a person waits for."""
@@ -55,6 +60,7 @@ class Visitor:
         self.page = page
         self.handle = handle
         self.id = id
+        self.token = token
         self.complaints: list[str] = []
         """What the pages complained of, and should not have."""
         self.api = httpx.AsyncClient(base_url=site.url, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -69,6 +75,10 @@ class Visitor:
         assert answer is not None
         assert answer.status == status, (path, answer.status, await self.page.inner_text("body"))
         return self.page
+
+    async def log_in(self) -> None:
+        """Have the browser carry the session's cookie."""
+        await self.context.add_cookies([{"name": "rookery_session", "value": self.token, "url": self.site.url}])
 
     async def post(self, content: str, **fields: Any) -> str:
         """Post a tweet as a program does; its id."""
@@ -127,21 +137,19 @@ class Site:
         assert answer.status_code == 201, answer.text
         told = answer.json()
         visitor = await self._visitor(handle, told["user"]["id"], told["token"], options)
-        await visitor.context.add_cookies([{"name": "rookery_session", "value": told["token"], "url": self.url}])
+        await visitor.log_in()
         return visitor
 
     async def again(self, visitor: Visitor, **options: Any) -> Visitor:
         """The same person with another browser."""
-        cookies = await visitor.context.cookies()
-        token = next(one["value"] for one in cookies if one["name"] == "rookery_session")  # pyright: ignore[reportTypedDictNotRequiredAccess]
-        other = await self._visitor(visitor.handle, visitor.id, token, options)
-        await other.context.add_cookies([{"name": "rookery_session", "value": token, "url": self.url}])
+        other = await self._visitor(visitor.handle, visitor.id, visitor.token, options)
+        if visitor.token:
+            await other.log_in()
         return other
 
     async def _visitor(self, handle: str, id: str, token: str, options: dict[str, Any]) -> Visitor:
-        context = await self._browser.new_context(
-            **{"locale": "en-GB", "timezone_id": "Asia/Kolkata", **DESKTOP, **options}
-        )
+        options = {"locale": "en-GB", "timezone_id": "Asia/Kolkata", **DESKTOP, **options}
+        context = await self._browser.new_context(**options)
         context.set_default_timeout(_PATIENCE)
         visitor = Visitor(self, context, await context.new_page(), handle, id, token)
         self._visitors.append(visitor)

@@ -71,7 +71,7 @@ async def test_somebody_logs_in_by_the_form_and_out_again(site: Site) -> None:
     assert await page.get_by_label("Handle or email").input_value() == bob.handle
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("main").get_by_role("button", name="Log in").click()
-    await page.wait_for_url("**/bookmarks")
+    await expect(page).to_have_url(f"{site.url}/bookmarks")
     (cookie,) = [one for one in await guest.context.cookies() if one.get("name") == "rookery_session"]
     assert (cookie.get("httpOnly"), cookie.get("sameSite"), cookie.get("secure")) == (True, "Lax", False)
     await guest.go("/")

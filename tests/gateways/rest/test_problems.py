@@ -1,7 +1,6 @@
 """Errors leave as problem documents, in the reader's language."""
 
 import json
-import struct
 from pathlib import Path
 
 from rookery.gateways.http.language import ENGLISH, Catalogs
@@ -10,20 +9,13 @@ from rookery.kernel.errors import FieldError, Forbidden, Invalid, TooMany, Unaut
 
 
 def catalog(folder: Path, language: str, sentences: dict[str, str]) -> None:
-    """Write a gettext catalog, in the layout of the GNU gettext manual, 10.3."""
-    texts = {"": "Content-Type: text/plain; charset=UTF-8\n", **sentences}
-    pairs = [(key.encode(), texts[key].encode()) for key in sorted(texts)]
-    count, at = len(pairs), 28 + 16 * len(pairs)
-    tables: list[bytes] = []
-    data = b""
-    for column in (0, 1):
-        for pair in pairs:
-            tables.append(struct.pack("<II", len(pair[column]), at + len(data)))
-            data += pair[column] + b"\0"
-    head = struct.pack("<7I", 0x950412DE, 0, count, 28, 28 + 8 * count, 0, 0)
-    file = folder / language / "LC_MESSAGES" / "rookery.mo"
+    """Write a gettext catalog, in the form of the GNU gettext manual, 10.3.1."""
+    lines = ['msgid ""', 'msgstr "Content-Type: text/plain; charset=UTF-8\\n"']
+    for sentence, translated in sentences.items():
+        lines += ["", f"msgid {json.dumps(sentence)}", f"msgstr {json.dumps(translated)}"]
+    file = folder / language / "LC_MESSAGES" / "rookery.po"
     file.parent.mkdir(parents=True)
-    file.write_bytes(head + b"".join(tables) + data)
+    file.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def test_a_problem_tells_everything_a_client_needs():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from babel.core import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time
 from babel.numbers import format_compact_decimal
 from jinja2 import Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
@@ -57,7 +57,9 @@ class Renderer:
             extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         )
         env.install_gettext_callables(_gettext, _ngettext, newstyle=True)
-        env.filters.update(when=_when, moment=_moment, compact=_compact, linked=_linked, hue=hue, iso=iso)
+        env.filters.update(
+            when=_when, moment=_moment, date=_date, compact=_compact, linked=_linked, hue=hue, initial=initial, iso=iso
+        )
         self._environment: Environment = env
         self._said: dict[str, Markup] = {}
         env.globals.update(
@@ -125,6 +127,11 @@ def hue(user_id: int) -> int:
     return user_id % _HUES
 
 
+def initial(name: str) -> str:
+    """The letter that stands for somebody without a picture; names may begin with what cannot be seen."""
+    return next((char for char in name if char.isalnum()), name[:1]).upper()
+
+
 def iso(moment: Millis) -> str:
     """`moment` as programs read it."""
     return to_datetime(moment).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
@@ -187,6 +194,14 @@ def _moment(context: Context, moment: Millis) -> Markup:
     )
 
 
+@pass_context
+def _date(context: Context, moment: Millis) -> Markup:
+    """The day of a moment."""
+    language: Language = context["language"]
+    date = format_date(to_datetime(moment), "long", locale=locale_of(language.tag))
+    return Markup('<time datetime="{}">{}</time>').format(iso(moment)[:10], date)
+
+
 def _linked(record: TweetRecord) -> Markup:
     return linked(record.content, record.entities, record.mentions)
 
@@ -218,7 +233,8 @@ def _day(day: int, today: int, tag: str) -> str:
 
 @lru_cache(maxsize=16384)
 def _written(minute: int, tag: str) -> str:
-    return format_datetime(to_datetime(minute * MINUTE), "medium", locale=locale_of(tag)) + " UTC"
+    at, locale = to_datetime(minute * MINUTE), locale_of(tag)
+    return f"{format_date(at, 'medium', locale=locale)}, {format_time(at, 'short', locale=locale)} UTC"
 
 
 @lru_cache(maxsize=64)
