@@ -59,7 +59,7 @@ async def _fill(folder: Path) -> str:
     """Make the network; a token of the demo account."""
     async with open_network(Settings(data=folder), consumers=True) as network:
         plan = DemoPlan(1, _PEOPLE, _TWEETS, SystemClock().now())
-        await fill(plan, "a password of the demo", network.users, network.graph, network.ingestion, lambda *_: None)
+        await fill(plan, "a password of the demo", network.users, network.graph, network.ingestion, _quietly)
         me = (await network.users.by_handles(["demo"]))["demo"].id
         return (await network.users.issue(me, ("read", "write"), Client("bench"))).token
 
@@ -102,3 +102,7 @@ async def _ask(port: int, token: str, path: str, seconds: float) -> list[float]:
                 raise Failed(f"{path} was answered with {answer.status}")
             times.append(answer.seconds)
     return times
+
+
+def _quietly(what: str, done: int, of: int) -> None:
+    """Tells nobody how far it is."""

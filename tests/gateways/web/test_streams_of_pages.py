@@ -60,6 +60,7 @@ async def streaming(site: Site, clock: ManualClock) -> AsyncGenerator[tuple[Sour
         timelines=network.timelines,
         catalogs=Catalogs(Path("nowhere")),
         limits=RateLimits(Rates()),
+        live=network.live,
         clock=clock,
         public_reads=True,
         body_limit=1000,

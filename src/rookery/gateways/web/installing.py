@@ -27,7 +27,7 @@ class InstallPages:
         return [
             Route("GET", "/manifest.webmanifest", self.manifest, Access.FILE),
             Route("GET", "/sw.js", self.worker, Access.FILE),
-            Route("GET", "/offline", self.offline, Access.FILE),
+            Route("GET", "/offline", self.offline, Access.OPEN),
         ]
 
     async def manifest(self, visit: Visit) -> Reply:
