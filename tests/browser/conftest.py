@@ -101,8 +101,12 @@ class Visitor:
         raise AssertionError(f"{path} does not say {text!r}, but {await self.page.inner_text('main')!r}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # What could not be loaded is looked at where its answer comes in; an error page is no defect.
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+        # What could not be loaded is looked at where its answer comes in; an error page is no defect. And a page may be left
+        # while its stream is being opened.
+        known = (
+            message.text.startswith("Failed to load resource") or "closed before the connection is est" in message.text
+        )
+        if message.type in ("error", "warning") and not known:
             self.complaints.append(f"the console says: {message.text}")
 
     def _on_response(self, response: Response) -> None:

@@ -24,8 +24,8 @@ async def submit(
     page = await visitor.go(path)
     for name, value in fields.items():
         await page.locator(f"{form} [name={name}]").first.fill(value)
-    await page.locator(f"{form} {button}").last.click()
-    await page.wait_for_load_state()
+    async with page.expect_navigation():
+        await page.locator(f"{form} {button}").last.click()
     await harmless(page)
     return page
 
