@@ -18,52 +18,43 @@ from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
-from rookery.infra.telemetry.prometheus import PrometheusMetrics, counter, gauge
+from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
-from rookery.services.archives.contract import Archives
 from rookery.services.archives.making import ArchiveMaker
 from rookery.services.archives.service import ArchivesService
 from rookery.services.archives.store import ArchiveStore
-from rookery.services.drafts.contract import Drafts
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.choices import ChoiceService, ChoiceStore
-from rookery.services.graph.contract import Choices, Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.live import consumers as live_consumers
-from rookery.services.live.contract import Live
 from rookery.services.live.service import LiveService
 from rookery.services.live.store import LiveStore
 from rookery.services.moderation import consumers as moderation_consumers
-from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
 from rookery.services.notifications import consumers as notifications_consumers
-from rookery.services.notifications.contract import Notifications
 from rookery.services.notifications.service import NotificationService
 from rookery.services.notifications.store import NotificationStore
-from rookery.services.ops.contract import Ops
 from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines import live as timelines_live
 from rookery.services.timelines.affinities import Affinities
 from rookery.services.timelines.consumers import Processor
-from rookery.services.timelines.contract import Timelines, TopTimelines
 from rookery.services.timelines.live import LiveDelivery
 from rookery.services.timelines.service import TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.timelines.top import TopPolicy, TopService
 from rookery.services.tweets import consumers as tweets_consumers
-from rookery.services.tweets.contract import TweetIngestion, TweetReads
 from rookery.services.tweets.erasing import TweetsEraser
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.moderating import StandingService
@@ -71,7 +62,7 @@ from rookery.services.tweets.reads import ReadService
 from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import EVERYBODY, User, Users
+from rookery.services.users.contract import User
 from rookery.services.users.erasing import Erasing
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
@@ -90,6 +81,7 @@ from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
 from rookery.wiring.figures import NetworkFigures
+from rookery.wiring.gateways import public_app as public_app
 from rookery.wiring.names import DATABASE as DATABASE
 from rookery.wiring.names import EVENTS as EVENTS
 from rookery.wiring.names import MARK as MARK
@@ -97,8 +89,8 @@ from rookery.wiring.names import SERVER_FILE as SERVER_FILE
 from rookery.wiring.names import SERVER_LOCK as SERVER_LOCK
 from rookery.wiring.operators import operator_app as operator_app
 from rookery.wiring.passing import PASSED_ON
-from rookery.wiring.policies import hold_policy, rates, timeline_policy, users_policy, weights
-from rookery.wiring.tracing import open_traces, traced_app, traced_calls
+from rookery.wiring.policies import hold_policy, timeline_policy, users_policy, weights
+from rookery.wiring.tracing import open_traces
 
 if TYPE_CHECKING:
     from rookery.infra.telemetry.traces import Traces
@@ -426,118 +418,6 @@ async def open_network(
         lease.release()
         if traces is not None:
             await asyncio.to_thread(traces.close)
-
-
-def public_app(network: Network, ready: Readiness) -> Any:
-    """The ASGI application that people and their clients talk to."""
-    # Only a server needs a web framework; commands start in half the time without it.
-    from rookery.gateways.http.limits import RateLimits
-    from rookery.gateways.rest.access import AccessLog
-    from rookery.gateways.rest.admission import Admission, Capacity
-    from rookery.gateways.rest.app import RestOptions, create_app
-    from rookery.gateways.rest.fragments import Fragments
-    from rookery.gateways.rest.proxies import FromProxies
-    from rookery.gateways.rest.streaming import StreamOptions
-    from rookery.gateways.web.app import PageOptions, create_pages
-
-    settings = network.settings
-    limits = RateLimits(rates(settings))
-    network.metrics.watch(
-        lambda: (counter("rookery_requests_limited", "Requests beyond a client's limit", "whose", limits.refused),)
-    )
-    admission = Admission(
-        Capacity(
-            wait_seconds=settings.overload_wait_seconds,
-            in_flight=settings.in_flight,
-            write_seconds=settings.overload_write_seconds,
-        )
-    )
-    network.metrics.watch(
-        lambda: (
-            counter("rookery_requests_shed", "Requests turned away by overload", "reason", admission.shed),
-            gauge("rookery_requests_at_work", "Requests that are being answered", "kind", admission.at_work),
-            gauge("rookery_requests_at_work_limit", "What they may be", "kind", {"write": admission.write_limit}),
-        )
-    )
-    network.figures.at_work = lambda: admission.at_work
-    fragments = Fragments()
-    network.figures.caches["fragments"] = fragments
-    # After either: what is cut from the one's memory and the other's is right only once both are fresh.
-    network.reads.on_forgetting(fragments.clear)
-    network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
-    users = traced_calls(network, network.users, Users)
-    graph = traced_calls(network, network.graph, Graph)
-    choices = traced_calls(network, network.choices, Choices)
-    ingestion = traced_calls(network, network.ingestion, TweetIngestion)
-    reads = traced_calls(network, network.reads, TweetReads)
-    timelines = traced_calls(network, network.timelines, Timelines)
-    top = traced_calls(network, network.top, TopTimelines)
-    drafts = traced_calls(network, network.drafts, Drafts)
-    notifications = traced_calls(network, network.notifications, Notifications)
-    moderation = traced_calls(network, network.moderation, Moderation)
-    ops = traced_calls(network, network.ops, Ops)
-    archives = traced_calls(network, network.archives, Archives)
-    live = traced_calls(network, network.live, Live)
-    pages = None
-    if settings.pages:
-        pages = create_pages(
-            users=users,
-            graph=graph,
-            choices=choices,
-            ingestion=ingestion,
-            reads=reads,
-            timelines=timelines,
-            top=top,
-            drafts=drafts,
-            notifications=notifications,
-            moderation=moderation,
-            ops=ops,
-            archives=archives,
-            live=live,
-            clock=network.clock,
-            limits=limits,
-            options=PageOptions(
-                name=settings.name,
-                public_reads=settings.public_reads,
-                body_limit=settings.body_limit,
-                labels=settings.tweet_labels,
-                grace_days=settings.grace_days,
-            ),
-        )
-    app = create_app(
-        users=users,
-        graph=graph,
-        choices=choices,
-        ingestion=ingestion,
-        reads=reads,
-        timelines=timelines,
-        drafts=drafts,
-        moderation=moderation,
-        top=top,
-        notifications=notifications,
-        ops=ops,
-        archives=archives,
-        live=live,
-        record_interest=network.interests.note,
-        clock=network.clock,
-        metrics=network.metrics,
-        ready=ready,
-        options=RestOptions(
-            public_reads=settings.public_reads,
-            cors_origins=settings.cors_origins,
-            body_limit=settings.body_limit,
-            streams=StreamOptions(
-                settings.live_heartbeat_seconds, settings.live_replay_seconds, settings.live_timeout_seconds
-            ),
-        ),
-        admission=admission,
-        limits=limits,
-        fragments=fragments,
-        access=AccessLog() if settings.access_log else None,
-        pages=pages,
-    )
-    app = traced_app(network, app)
-    return FromProxies(app, list(settings.trusted_proxies)) if settings.trusted_proxies else app
 
 
 @asynccontextmanager
