@@ -175,6 +175,7 @@ def import_archive(
                 graph=network.graph,
                 choices=network.choices,
                 notifications=network.notifications,
+                live=network.live,
                 ingestion=network.ingestion,
                 reads=network.reads,
                 drafts=network.drafts,

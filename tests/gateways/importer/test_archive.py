@@ -92,6 +92,7 @@ class World:
             await network.choices.follow_hashtag(ann, tag)
         await network.choices.mute_conversation(dan, first)
         await network.choices.add_filter(ann, "spoilers", None)
+        await network.live.show_presence(ann, True)
         await network.notifications.prefer(ann, PreferencesChange(favorite=From.FOLLOWING, quote=From.NOBODY))
         await network.choices.add_filter(ann, "the match", clock.now() + 900 * DAY)
         await network.drafts.create(bob, NewTweet("for some", reply_rule=ReplyRule.FOLLOWERS))
@@ -122,6 +123,7 @@ async def bring(network: Network, files: Sequence[Path], handle: str | None = No
         graph=network.graph,
         choices=network.choices,
         notifications=network.notifications,
+        live=network.live,
         ingestion=network.ingestion,
         reads=network.reads,
         drafts=network.drafts,

@@ -37,6 +37,7 @@ from rookery.services.archives.contract import (
 )
 from rookery.services.drafts.contract import Drafts, ImportedDraft
 from rookery.services.graph.contract import Choices, Graph
+from rookery.services.live.contract import Live
 from rookery.services.notifications.contract import From, Kind, Notifications, PreferencesChange
 from rookery.services.tweets.contract import (
     ImportedEntry,
@@ -69,6 +70,7 @@ class Services(msgspec.Struct, frozen=True):
     reads: TweetReads
     drafts: Drafts
     notifications: Notifications
+    live: Live
     archives: Archives
 
 
@@ -342,13 +344,16 @@ class ArchiveImport:
     # --- choices
 
     async def choices(self) -> None:
-        """Follow hashtags, mute conversations, filter words, prefer what was preferred among notifications and pin the tweet that
+        """Follow hashtags, mute conversations, filter words, prefer what was preferred among notifications, let presence be seen and pin the tweet that
         was pinned, as far as that is not so.
         """
         await self._hashtags()
         await self._conversations()
         await self._filters()
         await self._preferences()
+        if self._archive.account.presence_visible and not (await self._s.live.presence(self.user_id))[0].visible:
+            await self._s.live.show_presence(self.user_id, True)
+            self.report.choices["presence"] = Tally(read=1, added=1)
         if (told := self._archive.account.pinned) is not None:
             tally = self.report.choices.setdefault("pinned", Tally(read=1))
             found = (await self._tweets_of([told])).get(_name(told))
