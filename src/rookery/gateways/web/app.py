@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 from msgspec import Struct
@@ -98,6 +99,7 @@ def create_pages(
     render = Renderer(
         static, name=options.name, languages=languages, unread=notifications.unread_count, waiting=waiting(graph)
     )
+    Thread(target=render.load, name="templates", daemon=True).start()
     profiles = ProfilePages(render=render, users=users, graph=graph, reads=reads)
     routes = [
         *static.routes(),

@@ -9,7 +9,8 @@ from typing import Any, Final
 from babel.core import Locale
 from babel.dates import format_date, format_time
 from babel.numbers import format_compact_decimal
-from jinja2 import Environment, FileSystemLoader, pass_context
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, pass_context
+from jinja2.bccache import Bucket
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -26,6 +27,20 @@ STATIC: Final = Path(__file__).parent / "static"
 
 _HUES: Final = 12
 _WEEK: Final = 7 * DAY
+
+_compiled: Final[dict[str, bytes]] = {}
+
+
+class _Compiled(BytecodeCache):
+    """Keeps what templates were compiled to, for all renderers of the process."""
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (code := _compiled.get(bucket.key + bucket.checksum)) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        _compiled[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
 
 Unread = Callable[[int], Awaitable[int]]
 """How many notifications wait for somebody."""
@@ -52,6 +67,7 @@ class Renderer:
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             auto_reload=False,
+            bytecode_cache=_Compiled(),
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
@@ -74,6 +90,13 @@ class Renderer:
             RETWEETED=RETWEETED,
             BOOKMARKED=BOOKMARKED,
         )
+
+    def load(self) -> None:
+        """Compile every template, which takes most of a second: in a thread of its own nobody waits for it. What is asked for
+        meanwhile is compiled where it is asked for.
+        """
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
 
     async def page(
         self,
