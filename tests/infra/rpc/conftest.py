@@ -21,8 +21,8 @@ Connect = Callable[..., Channel]
 
 @pytest.fixture
 async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as open:
-        yield open
+    async with AsyncExitStack() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ async def serve(stack: AsyncExitStack) -> Serve:
 async def connect(stack: AsyncExitStack) -> Connect:
     """Connects to servers: `connect(server, …)`."""
 
-    def open(*servers: RpcServer | str, **options: Any) -> Channel:
+    def channel_to(*servers: RpcServer | str, **options: Any) -> Channel:
         addresses = [server if isinstance(server, str) else f"127.0.0.1:{server.port}" for server in servers]
         channel = Channel(addresses, **{"caller": "tests", "token": TOKEN} | options)
         stack.push_async_callback(channel.close)
         return channel
 
-    return open
+    return channel_to

@@ -51,6 +51,10 @@ class Change(msgspec.Struct, frozen=True):
     number: int | UnsetType = UNSET
 
 
+FIRST = Page()
+NO_CHANGE = Change()
+
+
 class Sets(msgspec.Struct, frozen=True):
     ids: IdSet = EMPTY
     words: Words = NO_WORDS
@@ -75,12 +79,12 @@ class Everything(Protocol):
 
     @rpc(idempotent=True, timeout=10)
     async def defaults(
-        self, a: int, page: Page = Page(), tags: Sequence[str] = (), *, loud: bool = False, size: Size = Size.SMALL
+        self, a: int, page: Page = FIRST, tags: Sequence[str] = (), *, loud: bool = False, size: Size = Size.SMALL
     ) -> tuple[int, Page, list[str], bool, Size]: ...
 
     @rpc(idempotent=True, timeout=10)
     async def unset(
-        self, *, text: str | None | UnsetType = UNSET, change: Change = Change()
+        self, *, text: str | None | UnsetType = UNSET, change: Change = NO_CHANGE
     ) -> Mapping[str, str | None]: ...
 
     @rpc(idempotent=True, timeout=10)
@@ -115,12 +119,12 @@ class Echo:
         return [a, b]
 
     async def defaults(
-        self, a: int, page: Page = Page(), tags: Sequence[str] = (), *, loud: bool = False, size: Size = Size.SMALL
+        self, a: int, page: Page = FIRST, tags: Sequence[str] = (), *, loud: bool = False, size: Size = Size.SMALL
     ) -> tuple[int, Page, list[str], bool, Size]:
         return a, page, list(tags), loud, size
 
     async def unset(
-        self, *, text: str | None | UnsetType = UNSET, change: Change = Change()
+        self, *, text: str | None | UnsetType = UNSET, change: Change = NO_CHANGE
     ) -> Mapping[str, str | None]:
         found = {} if text is UNSET else {"text": text}
         return found | ({} if change.text is UNSET else {"change": change.text})
