@@ -17,6 +17,7 @@ from rookery import services
 from rookery.infra.rpc import codec
 from rookery.infra.rpc.codec import Method, Uncarried, carried
 from rookery.infra.rpc.grpc_client import remote
+from rookery.kernel.errors import Malformed
 from rookery.kernel.idset import IdSet
 from rookery.kernel.pages import Page, Slice
 from rookery.kernel.words import Words
@@ -53,6 +54,12 @@ async def test_plain_values_arrive(everything):
     assert await everything.nothing() is None
     assert await everything.plain(-(2**63), "ä\0😀", 1.5, True, b"\xff") == (-(2**63), "ä\0😀", 1.5, True, b"\xff")
     assert await everything.plain(2**63 - 1, "", 2, False, b"") == (2**63 - 1, "", 2.0, False, b"")
+
+
+async def test_text_that_is_no_unicode_is_not_sent(serve, connect):
+    everything = remote(Everything, connect(await serve({Everything: Echo()})))
+    with pytest.raises(Malformed):
+        await everything.maybe(None, "\ud800")
 
 
 async def test_absent_values_stay_absent(everything):

@@ -24,7 +24,7 @@ import structlog
 from rookery.infra.rpc.codec import Method, carried, decode_error, encode, internal
 from rookery.infra.rpc.port import AUTHORIZATION, CALLER, ERROR, VIEWER, ChannelPolicy, Tls
 from rookery.kernel import calling
-from rookery.kernel.errors import RookeryError, Unavailable
+from rookery.kernel.errors import Malformed, RookeryError, Unavailable
 
 T = TypeVar("T")
 
@@ -93,10 +93,13 @@ class Channel:
         await self._channel.close()
 
     async def call(self, method: Method, request: msgspec.Struct) -> Any:
-        """The answer. Raises what the method raised; Unavailable where nobody answered in time."""
-        left = calling.remaining()
-        until = monotonic() + (method.mark.timeout if left is None else min(left, method.mark.timeout))
-        body, attempt = encode(request), 0
+        """The answer. Raises what the method raised; Unavailable where nobody answered in time; Malformed for text that is none."""
+        left, most = calling.remaining(), method.mark.timeout * self._policy.times
+        until = monotonic() + (most if left is None else min(left, most))
+        try:
+            body, attempt = encode(request), 0
+        except UnicodeEncodeError:
+            raise Malformed("text with half a surrogate pair is no Unicode") from None
         while True:
             attempt += 1
             try:

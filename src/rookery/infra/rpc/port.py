@@ -66,6 +66,8 @@ class Caller(msgspec.Struct, frozen=True):
 class ChannelPolicy(msgspec.Struct, frozen=True):
     """How a caller bears with those who answer. Times in seconds."""
 
+    times: float = 1.0
+    """What the times of marks are multiplied by, on slow machines."""
     attempts: int = 3
     """Of a call that may be repeated."""
     backoff: float = 0.02
