@@ -8,7 +8,6 @@ from rookery.services.tweets.settled import Settled
 from rookery.services.users.contract import ProfileChange
 from tests.services.tweets.conftest import World, page
 
-
 TOGETHER = pytest.mark.parametrize("world", ["local"], indirect=True)
 """Objects are shared within a process."""
 
