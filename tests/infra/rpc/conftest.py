@@ -45,7 +45,8 @@ async def connect(stack: AsyncExitStack) -> Connect:
 
     def channel_to(*servers: RpcServer | str, **options: Any) -> Channel:
         addresses = [server if isinstance(server, str) else f"127.0.0.1:{server.port}" for server in servers]
-        channel = Channel(addresses, **{"caller": "tests", "token": TOKEN} | options)
+        given: dict[str, Any] = {"caller": "tests", "token": TOKEN} | options
+        channel = Channel(addresses, **given)
         stack.push_async_callback(channel.close)
         return channel
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -204,14 +205,16 @@ class Failing(grpc.GenericRpcHandler):
         self.code = code
         self.calls = 0
 
-    def service(self, details):
+    def service(self, handler_call_details):
+        method = handler_call_details.method
+
         async def handle(body, context):
             self.calls += 1
             if self.calls <= self.failures:
                 await context.abort(self.code, "not now")
-            return encode("answered" if details.method.endswith("where") else 5)
+            return encode("answered" if method.endswith("where") else 5)
 
-        return grpc.unary_unary_rpc_method_handler(handle) if "rookery" in details.method else None
+        return grpc.unary_unary_rpc_method_handler(handle) if "rookery" in method else None
 
 
 @pytest.fixture
@@ -370,7 +373,7 @@ async def test_what_does_not_end_in_time_is_cancelled_when_a_server_ends(connect
 
 async def test_health_is_told_for_the_server_and_each_contract(server):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
 
         async def status(name: str):
             return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
