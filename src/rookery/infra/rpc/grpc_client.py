@@ -232,6 +232,8 @@ def _options(policy: ChannelPolicy, tls: Tls | None) -> list[tuple[str, Any]]:
         ("grpc.max_reconnect_backoff_ms", _RECONNECT[1]),
         ("grpc.keepalive_time_ms", round(1000 * policy.keepalive)),
         ("grpc.keepalive_timeout_ms", round(1000 * policy.keepalive_timeout)),
+        # Calls that go out count as life for the keepalive; what measures the line asks, too, and waits for so long.
+        ("grpc.http2.ping_timeout_ms", round(1000 * policy.keepalive_timeout)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_receive_message_length", policy.largest),
