@@ -172,6 +172,18 @@ def calibrator(body: bytes, folder: Path) -> Generator[Process]:
         yield Process(child.pid, int(line), 0, time.perf_counter() - began)
 
 
+@contextmanager
+def program(module: str) -> Generator[Process]:
+    """A module of the benchmarks as a process of its own, which prints the port that it listens at."""
+    began = time.perf_counter()
+    with _running([sys.executable, "-m", module], stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        if not line:
+            raise Failed(f"{module} did not start")
+        yield Process(child.pid, int(line), 0, time.perf_counter() - began)
+
+
 def command(*arguments: str | Path, minutes: float = 30) -> float:
     """Run a command of Rookery; the seconds it took. Raises Failed with what it said where it fails, or lasts too long."""
     began = time.perf_counter()

@@ -14,7 +14,7 @@ from bench.closedloop import Request
 from bench.harness import Failed
 from tests.bench.conftest import MOMENT, needs_wrk
 
-NO_WRK = {"consumers", "importing", "lag", "processor", "rebuild", "startup", "tastes"}
+NO_WRK = {"consumers", "importing", "lag", "processor", "rebuild", "rpc", "startup", "tastes"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in NO_WRK else needs_wrk) for n in BENCHMARKS])

@@ -119,3 +119,10 @@ class StorageFull(RookeryError):
 
     status = 507
     code = "storage_full"
+
+
+class Internal(RookeryError):
+    """Something broke. What it was stands in the log."""
+
+    status = 500
+    code = "internal"

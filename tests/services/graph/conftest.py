@@ -9,11 +9,13 @@ from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock
 from rookery.kernel.ids import IdGenerator
+from rookery.services.graph.contract import Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.users.contract import NewPerson, User
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
+from tests.remote import behind_grpc
 
 THRESHOLD = 3
 """Followers that make famous here."""
@@ -47,8 +49,14 @@ def store(database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator) -> Graph
     return GraphStore(database, log, ids)
 
 
-@pytest.fixture
-async def graph(store: GraphStore, users: UsersService, clock: ManualClock) -> GraphService:
+@pytest.fixture(params=["local", "remote"])
+async def graph(
+    request: pytest.FixtureRequest, store: GraphStore, users: UsersService, clock: ManualClock
+) -> AsyncIterator[GraphService]:
     made = GraphService(store=store, users=users, clock=clock, fame_threshold=THRESHOLD)
     await made.open()
-    return made
+    if request.param == "local":
+        yield made
+    else:
+        async with behind_grpc(made, Graph) as called:
+            yield called

@@ -19,6 +19,11 @@ from tests.services.graph.conftest import THRESHOLD
 # --- viewers
 
 
+TOGETHER = pytest.mark.parametrize("graph", ["local"], indirect=True)
+"""Objects are shared within a process."""
+
+
+@TOGETHER
 async def test_a_guest_has_no_edges(graph):
     assert await graph.viewer(0) is GUEST
     assert await graph.famous_followees(0) == ()
@@ -45,6 +50,7 @@ async def test_every_change_is_in_the_next_answer(graph, people):
     assert await graph.viewer(ann) == Viewer(ann, 7, following=IdSet([bob]))
 
 
+@TOGETHER
 async def test_a_second_look_reads_nothing(graph, people):
     ann, bob = await people(2)
     await graph.follow(ann, bob)
@@ -178,6 +184,7 @@ async def test_readers_beside_writers_never_see_less_than_what_was_answered(grap
 # --- fame
 
 
+@TOGETHER
 async def test_famous_followees_are_known_at_the_next_call(graph, people):
     star, *fans = await people(6)
     me = fans[0]

@@ -10,9 +10,10 @@ from rookery.infra.events.port import Event, decode
 from rookery.infra.events.tables import READ
 from rookery.kernel.clock import ManualClock
 from rookery.kernel.pages import Page
-from rookery.services.tweets.contract import NewTweet, Tweet
+from rookery.services.tweets.contract import NewTweet, Tweet, TweetIngestion, TweetReads
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
+from tests.remote import behind_grpc, needs_unicode
 from tests.support import caught_up, network_in
 
 
@@ -59,7 +60,16 @@ def ids(tweets: Sequence[Any]) -> list[int]:
     return [tweet.id for tweet in tweets]
 
 
-@pytest.fixture
-async def world(tmp_path: Path, clock: ManualClock) -> AsyncIterator[World]:
+@pytest.fixture(params=["local", "remote"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[World]:
     async with network_in(tmp_path / "data", clock) as network:
-        yield World(network)
+        world = World(network)
+        if request.param == "local":
+            yield world
+        else:
+            needs_unicode(request)
+            async with (
+                behind_grpc(network.ingestion, TweetIngestion) as world.ingestion,
+                behind_grpc(network.reads, TweetReads) as world.reads,
+            ):
+                yield world

@@ -8,12 +8,16 @@ from rookery.services.tweets.settled import Settled
 from rookery.services.users.contract import ProfileChange
 from tests.services.tweets.conftest import World, page
 
+TOGETHER = pytest.mark.parametrize("world", ["local"], indirect=True)
+"""Objects are shared within a process."""
+
 
 async def entry_of(world: World, user_id: int, viewer_id: int) -> Entry:
     """The newest of a user timeline."""
     return (await world.reads.by_user(user_id, viewer_id, page())).items[0]
 
 
+@TOGETHER
 async def test_two_who_see_the_same_are_given_the_same(world: World) -> None:
     ann, bob, cyd, dee = await world.people("ann", "bob", "cyd", "dee")
     tweet = await world.post(ann)
@@ -26,6 +30,7 @@ async def test_two_who_see_the_same_are_given_the_same(world: World) -> None:
     assert await world.reads.show([tweet.id], [tweet.id], dee, Place.DIRECT) == [None]
 
 
+@TOGETHER
 async def test_a_change_of_the_tweet_the_author_or_the_retweeter_shows_at_once(world: World) -> None:
     ann, bob, cyd = await world.people("ann", "bob", "cyd")
     tweet = await world.post(ann)
@@ -54,6 +59,7 @@ async def test_what_another_process_changed_is_read_anew(world: World) -> None:
     assert await entry_of(world, ann, bob) is not first
 
 
+@TOGETHER
 async def test_a_reply_is_kept_for_all_places_but_home_timelines(world: World) -> None:
     ann, bob, cyd = await world.people("ann", "bob", "cyd")
     tweet = await world.post(ann)

@@ -14,10 +14,11 @@ from rookery.infra.sql.port import Statement
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock
 from rookery.kernel.ids import IdGenerator
-from rookery.services.users.contract import Client, Registration, SignedIn, User
+from rookery.services.users.contract import Client, Registration, SignedIn, User, Users
 from rookery.services.users.rules import UsersPolicy
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
+from tests.remote import behind_grpc, needs_unicode
 
 PASSWORD = "correct horse battery"
 SOMEWHERE = Client("tests", "192.0.2.1")
@@ -47,9 +48,15 @@ async def make(database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator, clo
         await service.close()
 
 
-@pytest.fixture
-def users(make: Make) -> UsersService:
-    return make()
+@pytest.fixture(params=["local", "remote"])
+async def users(request: pytest.FixtureRequest, make: Make) -> AsyncIterator[UsersService]:
+    made = make()
+    if request.param == "local":
+        yield made
+    else:
+        needs_unicode(request)
+        async with behind_grpc(made, Users) as called:
+            yield called
 
 
 @pytest.fixture

@@ -34,6 +34,9 @@ from rookery.services.users.store import UsersStore
 
 from .conftest import PASSWORD, Happened, Join, Make
 
+TOGETHER = pytest.mark.parametrize("users", ["local"], indirect=True)
+"""Half a surrogate pair is not sent to another process; tests/infra/rpc tells."""
+
 
 async def test_accounts_are_read_in_bulk_and_unknown_ids_are_left_out(users: UsersService, join: Join) -> None:
     ann, bob = (await join("ann")).account.user, (await join("bob")).account.user
@@ -47,6 +50,7 @@ async def test_very_many_accounts_are_read_at_once(users: UsersService) -> None:
     assert len(await users.by_handles(list(made))) == 1_500
 
 
+@TOGETHER
 async def test_handles_are_found_without_regard_to_case(users: UsersService, join: Join) -> None:
     ann = (await join("AnnLee")).account.user
     assert await users.by_handles(["annlee", "ANNLEE", "nobody_here", "", "no handle", "\ud800", "ä"]) == {
@@ -54,6 +58,7 @@ async def test_handles_are_found_without_regard_to_case(users: UsersService, joi
     }
 
 
+@TOGETHER
 async def test_handles_are_found_by_how_they_begin_and_nobody_inactive_is(users: UsersService, join: Join) -> None:
     people = {handle: (await join(handle)).account.user for handle in ("AnnLee", "anna", "bob", "ann_2")}
     await users.set_state(people["anna"].id, State.SUSPENDED)
@@ -63,6 +68,7 @@ async def test_handles_are_found_by_how_they_begin_and_nobody_inactive_is(users:
         assert await users.handles_like(nothing, 5) == []
 
 
+@TOGETHER
 async def test_an_email_address_finds_its_account(users: UsersService, join: Join) -> None:
     ann = (await join("ann")).account.user
     assert await users.by_email("ANN@example.com ") == ann
@@ -278,6 +284,7 @@ async def test_last_active_that_could_not_be_written_is_written_later(
     await hurried.close()
 
 
+@TOGETHER
 async def test_people_are_imported_once(users: UsersService, join: Join, happened: Happened) -> None:
     ann = (await join("ann")).account.user
     people = [

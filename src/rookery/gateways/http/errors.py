@@ -1,6 +1,6 @@
 """Errors that belong to HTTP, not to any service."""
 
-from rookery.kernel.errors import NotFound, RookeryError
+from rookery.kernel.errors import Internal, NotFound, RookeryError
 
 
 class WrongMethod(RookeryError):
@@ -43,13 +43,6 @@ class WrongType(RookeryError):
 
     status = 415
     code = "unsupported_media_type"
-
-
-class Internal(RookeryError):
-    """Something broke. What it was stands in the log, under the request's id."""
-
-    status = 500
-    code = "internal"
 
 
 def internal() -> Internal:

@@ -5,7 +5,7 @@ that people wrote, and nobody's id, is in it.
 """
 
 import threading
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -99,6 +99,21 @@ class Traces:
             if hasattr(getattr(contract, name), "__rpc__"):
                 setattr(made, name, self._call(getattr(service, name), f"{package}.{name}"))
         return made
+
+    def headers(self) -> dict[str, str]:
+        """What tells another process of the span within which this runs (W3C Trace Context); empty where it is in none."""
+        found: dict[str, str] = {}
+        _propagator.inject(found)
+        return found
+
+    @contextmanager
+    def serving(self, method: str, headers: Mapping[str, str]) -> Generator[None]:
+        """A span for a call from another process, where that one tells of a span within which it calls."""
+        if "traceparent" not in headers:
+            yield
+            return
+        with self._span(method.removeprefix("/"), _propagator.extract(headers, Context()), SpanKind.SERVER):
+            yield
 
     def database(self, database: T) -> T:
         """`database`, with a span for each transaction that is made within another span: its wait for the writer and the disk."""

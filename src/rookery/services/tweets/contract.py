@@ -101,7 +101,7 @@ class TweetRecord(msgspec.Struct, frozen=True, gc=False):
         return self.root_id or self.id
 
 
-class Tweet(msgspec.Struct, frozen=True, gc=False):
+class Tweet(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A tweet as one viewer sees it."""
 
     record: TweetRecord
@@ -117,7 +117,7 @@ class Tweet(msgspec.Struct, frozen=True, gc=False):
         return self.record.id
 
 
-class Tombstone(msgspec.Struct, frozen=True):
+class Tombstone(msgspec.Struct, frozen=True, tag=True):
     """Holds the place of a tweet that was deleted, or that this viewer may not see (which look the same)."""
 
     id: int
