@@ -53,19 +53,19 @@ class _Breaker:
         self._trying = True
         return True
 
-    def leave(self, trial: bool, error: BaseException | None) -> None:
-        """The call has ended; with `error`, where the node is to blame."""
+    def leave(self, trial: bool, answered: bool, error: BaseException | None) -> None:
+        """The call has ended: with an answer, with an error where the node is to blame, or given up by the caller."""
         if trial:
             self._trying = False
-        if error is None:
+        if answered:
             if self._failures >= _FAILURES:
                 _log.info("redis is back", node=self._node)
             self._failures = 0
-        else:
+        elif error is not None:
             self._failures += 1
             self._until = asyncio.get_running_loop().time() + _PAUSE
             if self._failures == _FAILURES:
-                _log.warning("redis is away; it is tried again and again", node=self._node, error=str(error))
+                _log.warning("redis is away; it is tried again and again", node=self._node, error=repr(error))
 
 
 def away() -> Unavailable:
@@ -200,17 +200,20 @@ class RedisClient:
         except Unavailable:
             asked.close()
             raise
-        failure: BaseException | None = None
+        answered, failure = False, None
         try:
             async with asyncio.timeout(self._limit):
-                return await asked
+                found = await asked
+            answered = True
+            return found
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            if not _refused(error):
+            answered = not _refused(error)
+            if answered:
                 raise
             failure = error
             raise away() from error
         finally:
-            breaker.leave(trial, failure)
+            breaker.leave(trial, answered, failure)
 
     def _node_of(self, key: bytes) -> str:
         cluster = self._cluster
