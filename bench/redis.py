@@ -112,9 +112,7 @@ def _batches(data: Data, size: int, first: int) -> Iterator[list[Delivery]]:
         yield batch
 
 
-async def _deliveries(
-    data: Data, plan: Plan, own: TimelineStore, shared: TimelineStore, redis: int
-) -> list[Row]:
+async def _deliveries(data: Data, plan: Plan, own: TimelineStore, shared: TimelineStore, redis: int) -> list[Row]:
     rows, first = list[Row](), 1 << 50
     for size in reversed(_BATCHES):
         say(f"redis: deliveries, {size} entries at once")

@@ -44,7 +44,7 @@ class Store:
         for _ in range(3):
             await asyncio.sleep(0)
         async with asyncio.timeout(20):
-            while len(self.loads) < loads:
+            while len(self.loads) < loads:  # noqa: ASYNC110 - several wait for several numbers
                 await asyncio.sleep(0.001)
 
     async def load(self, keys: Sequence[int]) -> Mapping[int, Value]:

@@ -26,7 +26,9 @@ async def client(redis_alone):
 async def test_scripts_run_whether_the_server_has_seen_them_or_not(client, redis_alone):
     assert await client.run(Call(ECHO, [b"k"], [b"\x00a"])) == [b"k", b"\x00a"]
     redis_alone.ask("SCRIPT FLUSH")
-    assert await client.run_all([Call(ECHO, [b"%d" % n], [n]) for n in range(50)]) == [[b"%d" % n] * 2 for n in range(50)]
+    assert await client.run_all([Call(ECHO, [b"%d" % n], [n]) for n in range(50)]) == [
+        [b"%d" % n] * 2 for n in range(50)
+    ]
     assert await client.run_all([]) == []
 
 
@@ -101,7 +103,9 @@ async def test_a_mistake_in_a_script_is_no_outage(client):
         await client.run(Call(Script("return nothing.there"), [b"k"]))
 
 
-@pytest.mark.parametrize("url", ["", "http://host", "redis+cluster://", "redis+cluster://host:port", "nats+cluster://h:1"])
+@pytest.mark.parametrize(
+    "url", ["", "http://host", "redis+cluster://", "redis+cluster://host:port", "nats+cluster://h:1"]
+)
 def test_what_is_no_url_of_a_server_is_refused(url):
     with pytest.raises(Invalid, match="no URL of a Redis server"):
         RedisClient(url)
