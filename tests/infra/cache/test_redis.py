@@ -40,8 +40,8 @@ class Store:
         self.running += 1
         self.most = max(self.most, self.running)
         found = {key: self.values[key] for key in keys if key in self.values}
-        if self.gate is not None:
-            await self.gate.wait()
+        if (gate := self.gate) is not None:
+            await gate.wait()
         else:
             await asyncio.sleep(0)
         self.running -= 1
@@ -134,6 +134,30 @@ async def test_a_load_that_began_before_a_change_never_fills_the_cache_even_if_r
     assert await reader == Value(1), "it was read before the change"
     await two.settle()
     assert await get(two, 1, store) == await get(one, 1, store) == Value(2)
+
+
+async def test_a_load_from_before_redis_forgot_does_not_fill_in_for_one_that_began_afterwards(make, store, redis_alone):
+    one, two, three = make(), make(), make()
+    store.values[1] = Value(1)
+    store.gate = before = asyncio.Event()
+    early = asyncio.create_task(get(two, 1, store))
+    await store.began()
+    store.values[1] = Value(2)
+    one.invalidate(1, 2)
+    await one.settle()
+    redis_alone.ask("FLUSHALL")
+    store.gate = after = asyncio.Event()
+    late = asyncio.create_task(get(three, 1, store))
+    await store.began(2)
+    before.set()
+    await early
+    await two.settle()
+    after.set()
+    assert await late == Value(2)
+    await three.settle()
+    loads = store.loads
+    assert await get(one, 1, store) == Value(2)
+    assert store.loads == loads
 
 
 async def test_loads_of_two_processes_at_the_same_time_both_may_fill(make, store):
