@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -182,6 +184,30 @@ def program(module: str) -> Generator[Process]:
         if not line:
             raise Failed(f"{module} did not start")
         yield Process(child.pid, int(line), 0, time.perf_counter() - began)
+
+
+@contextmanager
+def redis(folder: Path) -> Generator[Process]:
+    """A Redis server on a free port, which saves nothing. Raises Failed where there is none, or it does not start."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise Failed("there is no redis-server; scripts/install-engines installs it")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    log = folder / "redis.log"
+    began = time.perf_counter()
+    with log.open("ab") as output, _running(arguments, stdout=output, stderr=output, log=log) as child:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if child.poll() is not None or time.perf_counter() - began > _START_SECONDS:
+                    raise Failed(f"Redis did not start:\n{_tail(log)}") from None
+                time.sleep(0.01)
+        yield Process(child.pid, port, 0, time.perf_counter() - began)
 
 
 def command(*arguments: str | Path, minutes: float = 30) -> float:

@@ -17,9 +17,16 @@ def installed(engine: str) -> str:
     """The engine's program; skips the test where it is not installed, except on CI, where that is a failure."""
     program = subprocess.run([INSTALL, "--where", engine], capture_output=True, text=True, check=True).stdout.strip()
     if not os.access(program, os.X_OK):
-        reason = f"there is no {program}; scripts/install-engines builds it where there is Go"
+        reason = f"there is no {program}; scripts/install-engines installs it"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return program
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +38,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, str]]:
     data, notes = folder / "data", folder / "notes"
     (data / "rookery").mkdir(parents=True)
     notes.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [program, "--port", f"127.0.0.1:{port}", "--quiet", "posix", "--sidecar", str(notes), str(data)],
         env={"ROOT_ACCESS_KEY": "testaccess", "ROOT_SECRET_KEY": "testsecret", "PATH": os.environ["PATH"]},
@@ -60,3 +65,129 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, str]]:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+class RedisServer:
+    """A Redis server of the tests' own, which can be killed, stopped for a while, and started again on what it has saved."""
+
+    def __init__(self, program: str, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self._command = [
+            program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--daemonize", "no",
+            "--save", "", "--logfile", str(folder / "log"), *options,
+        ]  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._process = process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder
+        )
+        until = time.monotonic() + 20
+        while True:
+            try:
+                if self.ask("PING").startswith(b"+PONG"):
+                    return
+            except OSError:
+                assert process.poll() is None, f"Redis ended with {process.returncode}: see {self.folder}/log"
+            assert time.monotonic() < until, "Redis did not start within 20 seconds"
+            time.sleep(0.02)
+
+    def ask(self, command: str) -> bytes:
+        """The first part of the raw answer to a command, which is for the fixture's own use."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.sendall(command.encode() + b"\r\n")
+            return connection.recv(65_536)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self._signal(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it stand still, as a machine that hangs does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    """A Redis server, for tests that leave it as it is; what it holds is theirs."""
+    server = RedisServer(installed("redis"), tmp_path_factory.mktemp("redis"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def redis_alone(tmp_path: Path) -> Generator[RedisServer]:
+    """A Redis server for one test, which may kill it."""
+    server = RedisServer(installed("redis"), tmp_path / "redis")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+class RedisCluster:
+    """Three primaries that divide the slots among themselves."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        options = "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"
+        self.nodes: list[RedisServer] = []
+        self._folder = folder
+        for number in range(3):
+            bus = "--cluster-port", str(free_port())
+            self.nodes.append(RedisServer(program, folder / str(number), *options, *bus))
+        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def start(self) -> None:
+        """Start the nodes, and wait until each knows the others and all slots."""
+        ports = [node._command[node._command.index("--cluster-port") + 1] for node in self.nodes]
+        for number, node in enumerate(self.nodes):
+            node.start()
+            node.ask(f"CLUSTER ADDSLOTSRANGE {16_384 * number // 3} {16_384 * (number + 1) // 3 - 1}")
+            node.ask(f"CLUSTER SET-CONFIG-EPOCH {number + 1}")
+        for node, port in zip(self.nodes[1:], ports[1:], strict=True):
+            self.nodes[0].ask(f"CLUSTER MEET 127.0.0.1 {node.port} {port}")
+        self.wait()
+
+    def wait(self) -> None:
+        """Until all nodes find the cluster whole."""
+        until = time.monotonic() + 30
+        for node in self.nodes:
+            while b"cluster_state:ok" not in (found := node.ask("CLUSTER INFO")) or b"slots_ok:16384" not in found:
+                assert time.monotonic() < until, f"the cluster is not whole: {found}"
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End all nodes at once."""
+        for node in self.nodes:
+            node.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisCluster]:
+    """A Redis Cluster of three nodes; what it holds is the tests'."""
+    cluster = RedisCluster(installed("redis"), tmp_path_factory.mktemp("redis-cluster"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()

@@ -13,12 +13,27 @@ from bench.accounts import Account, Shares, middle
 from bench.closedloop import Request
 from bench.harness import Failed
 from tests.bench.conftest import MOMENT, needs_wrk
+from tests.engines import installed
 
-NO_WRK = {"consumers", "importing", "lag", "processor", "rebuild", "rpc", "startup", "tastes"}
+NO_WRK = {
+    "consumers",
+    "importing",
+    "lag",
+    "pages",
+    "processor",
+    "rebuild",
+    "redis",
+    "rpc",
+    "startup",
+    "streams",
+    "tastes",
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in NO_WRK else needs_wrk) for n in BENCHMARKS])
 def test_the_benchmark_measures_something(name, data, tmp_path):
+    if name == "redis":
+        installed("redis")
     result = BENCHMARKS[name](data, MOMENT)
     assert result.name == name
     assert all(row.values for row in result.rows)

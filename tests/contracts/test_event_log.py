@@ -19,6 +19,7 @@ from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.port import Statement, Transaction
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import HOUR, SECOND, ManualClock, Millis
+from rookery.kernel.errors import Unavailable
 from rookery.kernel.pages import Page
 from tests.conftest import MIGRATIONS
 
@@ -575,6 +576,27 @@ async def test_a_group_survives_a_store_that_is_away_and_misses_nothing(database
     await log.publish(notes(2))
     await caught_up(log)
     assert listener.seen == [1, 2]
+
+
+async def test_a_group_waits_for_an_engine_of_its_handlers_and_parks_nothing(log, monkeypatch):
+    monkeypatch.setattr("rookery.infra.events.sql._STUMBLE", 0.01)
+    handled: list[int] = []
+    away = True
+
+    async def handle(batch: Sequence[Appended]) -> None:
+        if away:
+            raise Unavailable("the cache is away")
+        handled.extend(number_of(item) for item in batch)
+
+    log.subscribe("g", ("notes",), handle)
+    await log.start()
+    await log.publish(notes(1, 2, 3))
+    await failed(log, 3)
+    assert not await log.reached("g", await log.head(), 0)
+    assert await attempts(log) == []
+    away = False
+    await caught_up(log, "g")
+    assert handled == [1, 2, 3]
 
 
 async def test_effects_are_not_repeated_where_the_store_fails_between_them(database, log, effects):

@@ -1,24 +1,43 @@
 """The suite of the timeline store's port, run on every engine."""
 
 import random
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rookery.infra.redis.client import RedisClient
 from rookery.services.timelines.store import Delivery, Ids, TimelineStore, author_list
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
+from rookery.services.timelines.stores.redis import RedisTimelineStore
+from tests.engines import redis_cluster, redis_server
+
+__all__ = ["redis_cluster", "redis_server"]
 
 ENTRIES = 20
+
 
 Make = Callable[[], TimelineStore]
 
 
-@pytest.fixture(params=[lambda: MemoryTimelineStore(ENTRIES)], ids=["memory"])
-def store(request: pytest.FixtureRequest) -> TimelineStore:
-    return request.param()
+@pytest.fixture(params=["memory", "redis", "cluster"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Makes stores that know nothing of each other."""
+    if request.param == "memory":
+        yield lambda: MemoryTimelineStore(ENTRIES)
+        return
+    engine = request.getfixturevalue("redis_server" if request.param == "redis" else "redis_cluster")
+    client = RedisClient(engine.url, limit=30)
+    yield lambda: RedisTimelineStore(client, ENTRIES, prefix=secrets.token_hex(8))
+    await client.close()
+
+
+@pytest.fixture
+def store(make: Make) -> TimelineStore:
+    return make()
 
 
 def ids(*values: int) -> Ids:
@@ -147,14 +166,16 @@ async def test_freed_room_is_used_again_without_a_trace_of_the_former_owner(stor
         await store.drop(list(range(1, 200)))
 
 
+# Each history has a store of its own.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 200), st.integers(1, 3)), max_size=80),
     st.lists(st.integers(1, 200), max_size=40, unique=True),
 )
 async def test_any_order_of_deliveries_leaves_all_entries_at_and_above_the_floor(
-    deliveries: list[tuple[int, int]], truth: list[int]
+    make: Make, deliveries: list[tuple[int, int]], truth: list[int]
 ) -> None:
-    store = MemoryTimelineStore(ENTRIES)
+    store = make()
     following = {1: (1, 2), 2: (2, 3), 3: (1, 2, 3)}
     for owner, actors in following.items():
         await store.begin(owner, 1, ids(*actors))

@@ -1,1 +1,1 @@
-"""Caches in process memory."""
+"""Caches: in process memory, and shared in Redis."""

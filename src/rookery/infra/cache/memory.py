@@ -129,6 +129,10 @@ class MemoryCache(Generic[V]):
         entry = self._entries.get(key)
         return None if entry is None else entry[0]
 
+    def known(self, key: int) -> int:
+        """The newest version that is known to exist, as far as that is remembered; 0 where nothing is."""
+        return self._floors.get(key, 0)
+
     def put(self, key: int, value: V) -> None:
         if value.version < self._floors.get(key, 0):
             return

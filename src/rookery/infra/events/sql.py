@@ -34,7 +34,7 @@ from rookery.infra.events.recent import Recent
 from rookery.infra.sql.port import Database, Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
-from rookery.kernel.errors import RookeryError
+from rookery.kernel.errors import RookeryError, Unavailable
 from rookery.kernel.pages import Page
 
 _BATCH = 500
@@ -252,7 +252,7 @@ class SqlEventLog:
                 else:
                     await self._pause(group)
             except Exception:
-                # The store is away: the events are still there when it is back.
+                # The store, or an engine of the handler's, is away: the events are still there when it is back.
                 group.failures += 1
                 _log.exception("consumer stumbled", group=group.name)
                 group.worker.rest()
@@ -332,6 +332,8 @@ class SqlEventLog:
             try:
                 await self._handle(group, batch, lambda tx: self._save(tx, group, last))
             except Exception as error:
+                if _is_away(group, error):
+                    raise
                 await self._one_by_one(group, batch, error)
             else:
                 if group.handler is None:
@@ -359,6 +361,8 @@ class SqlEventLog:
         try:
             await self._handle(group, [item], then, attempts)
         except Exception as error:
+            if not attempts and _is_away(group, error):
+                raise
             return error
         return None
 
@@ -567,3 +571,10 @@ class SqlEventLog:
 
     async def skip(self, group: str, offset: int | None = None) -> list[Parked]:
         return await admin.skip(self._database, self, group, offset)
+
+
+def _is_away(group: Group, error: Exception) -> bool:
+    """Whether no event is to blame, but an engine that the handler works on: the group waits for it, and who asks how far it has come is
+    not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too.)
+    """
+    return group.handler is not None and isinstance(error, Unavailable)

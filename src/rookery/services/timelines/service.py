@@ -37,6 +37,9 @@ _MOST_CANDIDATES = 5_000
 
 _AUTHOR_LIST_LIFE: Millis = HOUR
 
+_REBUILDS = 8
+"""Timelines that are pulled from the truth at a time: where all were lost, their readers queue here and not before the store."""
+
 _log: Any = structlog.get_logger("rookery.timelines")
 
 
@@ -78,6 +81,7 @@ class TimelineService:
         """For the processor, which pushes the tweets of hashtags that are not busy."""
         self._visits: dict[Owner, Millis] = {}
         self._rebuilding: dict[Owner, asyncio.Task[None]] = {}
+        self._pulls = asyncio.Semaphore(_REBUILDS)
         self._merged: dict[int, tuple[Millis, int, list[Cached]]] = {}
         self.reads = {"cached": 0, "merged": 0, "rebuilt": 0, "pulled": 0}
         """Reads by the path that served them, for metrics."""
@@ -232,7 +236,8 @@ class TimelineService:
         heard = np.concatenate([actors, np.array([topic(key) for key in hashtags], np.int64)])
         await self._store.begin(owner, version, heard, privileged=privileged)
         try:
-            pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries), hashtags)
+            async with self._pulls:
+                pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries), hashtags)
         except BaseException:
             await self._store.drop([owner])
             raise

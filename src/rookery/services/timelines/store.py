@@ -57,7 +57,8 @@ class TimelineStore(Protocol):
         """Start a timeline anew, empty and not yet readable: from now on entries of `actor_ids` are delivered to it.
 
         So nothing is lost between the reading of the truth, which follows, and `fill`. `privileged` ones get the entries of
-        famous authors, too.
+        famous authors, too. Where several processes share timelines, one that another has begun at this version for the same
+        actors goes on as it is.
         """
         ...
 
