@@ -96,7 +96,7 @@ def test_a_talkative_server_tells_of_every_request_and_of_no_secret(tmp_path):
         )
         tweet = client.post("/v1/tweets", headers=mine, json={"content": "body-secret"})
         assert tweet.status_code == 201
-        assert client.get("/query-secret").status_code == 404
+        assert client.get("/query-secret/nothing").status_code == 404
         assert client.get(f"/v1/users/{id}", headers=mine).status_code == 200
         # What breaks is told with its traceback.
         load_checksums()

@@ -16,7 +16,7 @@ from tests.cli.conftest import Rookery
 from tests.support import Server
 
 UNREADABLE = '{"tweet_id":"no number \\u001b[2J","author_id":1}'
-GROUPS = {"notifications", "timelines", "timelines.affinities", "tweets.cache"}
+GROUPS = {"live", "notifications", "timelines.live", "timelines", "timelines.affinities", "tweets.cache"}
 """Those who read events of tweets."""
 OFFSETS = (3, 4)
 """Where two events stand that nobody can read: ann's two come before them."""

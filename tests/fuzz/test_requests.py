@@ -124,6 +124,7 @@ def test_an_odd_request_gets_an_answer_and_never_a_5xx(tmp_path: Path) -> None:
             world.judge(
                 f"{method} {path}" if "{" not in path and method == "POST" else method,
                 wire.ask(sent, head=method == "HEAD"),
+                anywhere=True,
             )
 
         run()
@@ -225,7 +226,7 @@ def test_what_is_no_request_is_refused_and_harms_nobody(tmp_path: Path) -> None:
         def throw(stream: bytes) -> None:
             answers = wire.throw(stream, 0.03)
             for got in answers:
-                world.judge("a stream", got)
+                world.judge("a stream", got, anywhere=True)
             tally["no answer" if not answers else f"{answers[-1].status} at the end"] += 1
             assert neighbour.ask(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
 

@@ -61,8 +61,10 @@ class World:
         """Somebody's token and session that nobody else needs; they come round again when all were used."""
         return self.leavers[number % len(self.leavers)]
 
-    def judge(self, operation: str, got: Got) -> None:
-        """Note an answer, and check what holds for every one: no 5xx, problems in their form, nothing internal in them."""
+    def judge(self, operation: str, got: Got, *, anywhere: bool = False) -> None:
+        """Note an answer, and check what holds for every one: no 5xx, problems in their form, nothing internal in them. What may have
+        gone `anywhere`, and not to the API, may be answered by a page.
+        """
         self.statuses[got.status] += 1
         self.by_operation[operation, got.status] += 1
         assert got.status < 500, f"{operation}: {got}"
@@ -71,6 +73,9 @@ class World:
         assert got.headers.get("x-request-id"), f"{operation}: {got}"
         if not got.body:
             assert got.headers.get("content-type", "application/problem+json") == "application/problem+json"
+            return
+        if anywhere and got.headers["content-type"].startswith("text/html"):
+            assert got.body.startswith(b"<!doctype html>")
             return
         assert got.headers["content-type"] == "application/problem+json", f"{operation}: {got}"
         told = msgspec.json.decode(got.body, type=Problem)

@@ -40,7 +40,7 @@ async def test_an_edit_shows_at_once_and_keeps_what_was_said(world: World, clock
         assert await world.get(posted.id, viewer) == edited
         assert (await world.reads.by_user(ann, viewer, page())).items[0].tweet == edited
     assert await world.events(Edited) == [
-        Edited(posted.id, ann, record.version, Visibility.PUBLIC, True, (cyd, bob), (cyd,), ("b",))
+        Edited(posted.id, ann, record.version, Visibility.PUBLIC, True, (cyd, bob), (cyd,), ("b",), new_hashtags=("b",))
     ]
     newest, oldest = await world.reads.revisions(posted.id, 0)
     assert (newest.at, newest.content) == (clock.now(), record.content)
