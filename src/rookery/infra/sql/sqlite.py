@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import apsw
 import structlog
@@ -38,6 +38,10 @@ _log: Any = structlog.get_logger("rookery.sql")
 
 class SqliteDatabase:
     """The SQLite engine of `infra.sql.port.Database`."""
+
+    dialect: Final = "sqlite"
+    turns: Final = None
+    """Whoever works on the file sees what the others have done; nobody waits for a turn."""
 
     def __init__(
         self,
