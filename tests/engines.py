@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -85,7 +86,9 @@ class Postgres:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count()
-        self._run("initdb", "-D", self._data, "-A", "trust", "-U", "rookery", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self._run(
+            "initdb", "-D", self._data, "-A", "trust", "-U", "rookery", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
+        )
 
     def _run(self, program: str, *arguments: object) -> None:
         done = subprocess.run(
@@ -132,10 +135,8 @@ class Postgres:
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in self._pids():
-            try:
+            with suppress(ProcessLookupError):  # a backend whose client has left
                 os.kill(pid, number)
-            except ProcessLookupError:
-                pass  # a backend whose client has left
 
     def kill(self) -> None:
         """As a machine that loses power would end it, but for the disk."""

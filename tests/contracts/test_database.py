@@ -383,7 +383,7 @@ async def test_a_second_row_under_a_unique_key_is_a_duplicate(store):
 
 async def test_other_broken_constraints_are_no_duplicates(store):
     nothing = Statement(insert(NOTES).values(id=bindparam("id"), count=bindparam("count")))
-    with pytest.raises(Exception, match="(?i)not.null") as refused:
+    with pytest.raises(Exception, match=r"(?i)not.null") as refused:
         await store.write(lambda tx: tx.run(nothing, id=1, count=None))
     assert not isinstance(refused.value, Duplicate)
 

@@ -573,7 +573,9 @@ async def be_away(database: Opened, act: str) -> None:
         await database.write(sql(f"{when} BEGIN SELECT RAISE(ABORT, 'the store is away'); END"))
         return
     raising = "BEGIN RAISE EXCEPTION 'the store is away'; END"
-    await database.write(sql(f"CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS '{raising.replace(chr(39), chr(39) * 2)}'"))
+    await database.write(
+        sql(f"CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS '{raising.replace(chr(39), chr(39) * 2)}'")
+    )
     await database.write(sql(f"{when} FOR EACH ROW EXECUTE FUNCTION away()"))
 
 

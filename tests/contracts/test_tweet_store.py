@@ -233,9 +233,7 @@ async def test_retweets_of_a_tweet_by_some_people(store: TweetStore, ids: IdGene
 # --- for operators
 
 
-async def test_check_finds_every_kind_of_wrong_count(
-    database: Opened, store: TweetStore, ids: IdGenerator
-) -> None:
+async def test_check_finds_every_kind_of_wrong_count(database: Opened, store: TweetStore, ids: IdGenerator) -> None:
     tweet, other = await store.post(draft(1), ids.next), await store.post(draft(2), ids.next)
     answer = await store.post(draft(1, reply_to=tweet, quote_of=other), ids.next)
     await store.mark(Mark.FAVORITE, 5, tweet, ids.next, NEW_YEAR)

@@ -94,7 +94,6 @@ class Writing:
             try:
                 await self._database.write(add(id))
             except Unavailable as error:
-                assert error.retry_after
                 (self.doubtful if error.code == "in_doubt" else self.refused).add(id)
                 await asyncio.sleep(0.01)
             else:

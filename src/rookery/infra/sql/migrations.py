@@ -87,7 +87,8 @@ def _plan(folder: Path, current: str | None, dialect: str) -> Plan:
             script.module.upgrade()
     if missing:
         if current is None:
-            text.write(f"CREATE TABLE {_VERSION_TABLE} (revision TEXT NOT NULL){' STRICT' if dialect == 'sqlite' else ''};\n")
+            strict = " STRICT" if dialect == "sqlite" else ""
+            text.write(f"CREATE TABLE {_VERSION_TABLE} (revision TEXT NOT NULL){strict};\n")
             text.write(f"INSERT INTO {_VERSION_TABLE} VALUES ('{head}');\n")
         else:
             text.write(f"UPDATE {_VERSION_TABLE} SET revision = '{head}';\n")

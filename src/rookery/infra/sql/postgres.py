@@ -41,8 +41,6 @@ _SETTINGS: Final[dict[str, str | int]] = {
 class PostgresDatabase:
     """The PostgreSQL engine of `infra.sql.port.Database`."""
 
-    dialect: Final = "postgresql"
-
     def __init__(
         self,
         url: str,
@@ -60,6 +58,7 @@ class PostgresDatabase:
         write, `patience` how long for any one answer while writing (all s); `on_batch` is told the size of each group commit, on
         the event loop. Raises Unavailable where the database can't be reached.
         """
+        self.dialect = "postgresql"
         self._url = make_conninfo(url)
         self._read_limit = read_limit
         self._scan_limit = scan_limit
@@ -160,7 +159,7 @@ class PostgresDatabase:
         return act(self._connection(limit))
 
     def _connection(self, limit: float) -> Connection:
-        """This thread's own."""
+        """The thread's own."""
         raw: Connection | None = getattr(self._connections, "raw", None)
         if raw is None or raw.closed:
             if raw is not None:

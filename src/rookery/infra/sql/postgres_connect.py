@@ -1,7 +1,7 @@
 """Connections to PostgreSQL that never wait for longer than they were told to."""
 
 from contextlib import suppress
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import waiting
@@ -74,7 +74,7 @@ class AsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 def connect(url: str, *, patience: float, **settings: str | int) -> Connection:
     """A new connection with these settings of the server's. Raises the driver's errors."""
-    made = cast(Connection, Connection.connect(url, **_arguments(patience, settings)))
+    made = Connection.connect(url, **_arguments(patience, settings))
     made.patience = patience
     # Statements come again and again: parsed and planned at the second time, and kept.
     made.prepare_threshold = 1
@@ -87,7 +87,7 @@ def connect(url: str, *, patience: float, **settings: str | int) -> Connection:
 
 async def connect_async(url: str, **settings: str | int) -> AsyncConnection:
     """Likewise, on the event loop."""
-    return cast(AsyncConnection, await AsyncConnection.connect(url, **_arguments(AsyncConnection.patience, settings)))
+    return await AsyncConnection.connect(url, **_arguments(AsyncConnection.patience, settings))
 
 
 def _arguments(patience: float, settings: dict[str, str | int]) -> dict[str, Any]:
@@ -108,5 +108,3 @@ def server_of(url: str) -> str:
     """Which database on which server, without anything secret."""
     parts = conninfo_to_dict(url)
     return f"the database {parts.get('dbname', '')} on {parts.get('host', 'this machine')}:{parts.get('port', 5432)}"
-
-

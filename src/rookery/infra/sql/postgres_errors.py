@@ -72,4 +72,6 @@ def timed_out() -> Unavailable:
 def cannot_open(server: str, error: psycopg.Error) -> RookeryError:
     """Why the database on `server` can't serve as the store."""
     reason = " ".join(str(error).split())
-    return Unavailable("{server} can't be used: {reason}", code="storage_away", retry_after=5, server=server, reason=reason)
+    return Unavailable(
+        "{server} can't be used: {reason}", code="storage_away", retry_after=5, server=server, reason=reason
+    )

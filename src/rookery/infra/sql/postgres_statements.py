@@ -46,6 +46,7 @@ class _Compiled:
 
 
 def compiled_for(statement: Statement) -> _Compiled:
+    """What this dialect made of it."""
     found: _Compiled | None = statement.compiled.get("postgresql")
     if found is None:
         found = statement.compiled["postgresql"] = _Compiled(statement)

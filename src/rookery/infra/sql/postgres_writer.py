@@ -41,7 +41,9 @@ _MARGIN: Final = 1.0
 _ASK_AGAIN: Final = 0.1
 """Seconds between tries to learn what became of a commit."""
 
-_BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS}); SAVEPOINT job; SELECT pg_current_xact_id()::text".encode()
+_BEGIN: Final = (
+    f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS}); SAVEPOINT job; SELECT pg_current_xact_id()::text".encode()
+)
 _BEGIN_ALONE: Final = (
     "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
     f"SELECT pg_advisory_xact_lock({WRITERS})"
@@ -247,7 +249,7 @@ class Writer:
     def _end(self, changed: bool, xid: str) -> None:
         try:
             self._execute(_TELL_AND_COMMIT if changed else _COMMIT)
-        except psycopg.Error as error:
+        except psycopg.Error:
             if not self.raw.closed:
                 raise
             if changed and not self._came_to_be(xid):

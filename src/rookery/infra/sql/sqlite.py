@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import apsw
 import structlog
@@ -39,10 +39,6 @@ _log: Any = structlog.get_logger("rookery.sql")
 class SqliteDatabase:
     """The SQLite engine of `infra.sql.port.Database`."""
 
-    dialect: Final = "sqlite"
-    turns: Final = None
-    """Whoever works on the file sees what the others have done; nobody waits for a turn."""
-
     def __init__(
         self,
         path: Path,
@@ -56,6 +52,9 @@ class SqliteDatabase:
         (both s); `on_batch` is told the size of each group commit, on the event loop. Raises Unavailable or StorageFull where
         the file can't be opened, or belongs to another program.
         """
+        self.dialect = "sqlite"
+        self.turns: None = None
+        """Whoever works on the file sees what the others have done; nobody waits for a turn."""
         self._path = path
         self._scan_limit = scan_limit
         self._busy_timeout = busy_timeout
