@@ -117,7 +117,10 @@ class Transaction(Reader, Protocol):
 
 
 class Duplicate(Exception):
-    """A unique index forbids a row. Stores turn this into an error that people understand, or avoid it by conflict clauses."""
+    """A unique index forbids a row. Stores turn this into an error that people understand, or avoid it by conflict clauses.
+
+    The transaction that meets it comes to nothing: on some engines, even where its work goes on.
+    """
 
 
 class Scrubbed(Protocol):
