@@ -13,7 +13,7 @@ from sqlalchemy import text
 from rookery.infra.sql.migrations import NewerDatabase, known_revisions, migrate
 from rookery.infra.sql.port import Duplicate, Statement, Transaction
 from rookery.infra.sql.postgres import PostgresDatabase, engine_version
-from rookery.kernel.errors import Unavailable
+from rookery.kernel.errors import StorageFull, Unavailable
 from tests.conftest import MIGRATIONS
 from tests.engines import Postgres, free_port
 from tests.engines import postgres as postgres  # the fixture
@@ -112,7 +112,7 @@ def test_a_database_of_a_newer_version_is_left_alone(url, tmp_path):
 
 
 def test_a_server_that_is_not_there_is_named_without_the_password():
-    with pytest.raises(Unavailable, match="the database tweets on 127.0.0.1") as refused:
+    with pytest.raises(Unavailable, match=r"the database tweets on 127\.0\.0\.1") as refused:
         PostgresDatabase(f"postgresql://rookery:geheim@127.0.0.1:{free_port()}/tweets")
     assert "geheim" not in str(refused.value)
 
@@ -139,9 +139,23 @@ async def test_work_that_goes_on_after_a_duplicate_fails_and_its_neighbours_stan
     assert await store.all(IDS) == [(2,)]
 
 
+async def test_a_full_disk_is_called_one_and_writing_goes_on_when_there_is_room(store):
+    for statement in (
+        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RAISE EXCEPTION ''no space left on device'' USING ERRCODE = ''disk_full''; END'",
+        "CREATE TRIGGER fill BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION fill()",
+    ):
+        await store.write(lambda tx, statement=statement: tx.run(Statement(text(statement))))
+    with pytest.raises(StorageFull):
+        await store.write(lambda tx: tx.run(ADD, id=1))
+    await store.write(lambda tx: tx.run(Statement(text("DROP TRIGGER fill ON notes"))))
+    await store.write(lambda tx: tx.run(ADD, id=2))
+    assert await store.all(IDS) == [(2,)]
+
+
 async def test_nothing_is_written_by_a_read(store):
     writing = Statement(text("INSERT INTO notes VALUES (5) RETURNING id"))
-    with pytest.raises(Exception, match="read-only|is away"):
+    with pytest.raises(Exception, match=r"read-only|is away"):
         await store.one(writing)
     assert await store.all(IDS) == []
 

@@ -9,13 +9,13 @@ and offsets follow (docs/decisions/0027-postgresql.md).
 import asyncio
 import queue
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
-from psycopg import RawCursor
 
 from rookery.infra.sql.port import Transaction
 from rookery.infra.sql.postgres_connect import Connection, connect
@@ -41,9 +41,10 @@ _MARGIN: Final = 1.0
 _ASK_AGAIN: Final = 0.1
 """Seconds between tries to learn what became of a commit."""
 
-_BEGIN: Final = (
-    f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS}); SAVEPOINT job; SELECT pg_current_xact_id()::text".encode()
-)
+_LOOK_AGAIN: Final = 1.0
+"""Seconds between tries to get the store back, where no write asks for it meanwhile."""
+
+_BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS}); SAVEPOINT job".encode()
 _BEGIN_ALONE: Final = (
     "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
     f"SELECT pg_advisory_xact_lock({WRITERS})"
@@ -51,7 +52,15 @@ _BEGIN_ALONE: Final = (
 _NEXT: Final = b"RELEASE SAVEPOINT job; SAVEPOINT job"
 _UNDO: Final = b"ROLLBACK TO SAVEPOINT job"
 _COMMIT: Final = b"COMMIT"
-_TELL_AND_COMMIT: Final = f"SELECT pg_notify('{CHANNEL}', ''); COMMIT".encode()
+
+_MAKE_NOTES: Final = (
+    f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS}); "
+    "CREATE TABLE IF NOT EXISTS sql_writers "
+    "(writer UUID PRIMARY KEY, batch BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL DEFAULT now()); "
+    "DELETE FROM sql_writers WHERE at < now() - interval '1 day'; COMMIT"
+).encode()
+"""Each writer's newest batch: by it a commit is known whose answer was lost, whatever became of the server meanwhile. (The server's
+own word, `pg_xact_status`, is not enough: after a crash a transaction's number may be given to another one.)"""
 
 _log: Any = structlog.get_logger("rookery.sql")
 
@@ -94,10 +103,13 @@ class Writer:
         self._decided: list[_Job] = []
         self.trouble = ""
         """What keeps it from writing; empty if nothing does."""
+        self._name = uuid.uuid4()
+        self._batches = 0
         self.backend = 0
         """The server's number for the connection."""
         self.raw = self._connect()
         """The connection. Before `start` it is the caller's, too."""
+        self.raw.execute(_MAKE_NOTES, prepare=False)
         self.thread = ThreadWorker(
             "writer", self._write_loop, on_death=self._after_death, on_stall=self._refuse_waiting
         )
@@ -163,7 +175,7 @@ class Writer:
         while not ending:
             batch: list[_Job] = []
             self.thread.rest()
-            job = self._jobs.get()
+            job = self._next()
             self.thread.beat()
             while job is not None:
                 batch.append(job)
@@ -182,17 +194,30 @@ class Writer:
                 with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                     self._loop.call_soon_threadsafe(self._settle, batch)
 
+    def _next(self) -> _Job | None:
+        """The next transaction, or None for the end. While the store is away, each one tries it anew, and so does time."""
+        while self.trouble:
+            try:
+                return self._jobs.get(timeout=_LOOK_AGAIN)
+            except queue.Empty:
+                self.thread.beat()
+                with suppress(psycopg.Error):
+                    if self.raw.closed:
+                        self._reopen()
+                    self.trouble = ""
+                self.thread.rest()
+        return self._jobs.get()
+
     def _commit(self, batch: list[_Job]) -> None:
-        xid = ""
         try:
-            xid = self._begin()
+            self._begin()
             changed = False
             for index, job in enumerate(batch):
                 self.thread.beat()
                 if index and batch[index - 1].error is None:
                     self._execute(_NEXT)
                 changed = self._run(job) or changed
-            self._end(changed, xid)
+            self._end(changed)
             self._decided = batch
             self.trouble = ""
         except BaseException as error:
@@ -204,19 +229,20 @@ class Writer:
                 job.calls = []
             self._decided = batch
 
-    def _begin(self) -> str:
-        """Begin a transaction, alone among all writers; its id. On a new connection where the old one is lost."""
-        if self.raw.closed or self.raw.broken:
+    def _begin(self) -> None:
+        """Begin a transaction, alone among all writers; on a new connection where the old one is lost."""
+        if self.raw.closed:
             self._reopen()
-            return self._execute(_BEGIN)
+            self._execute(_BEGIN)
+            return
         try:
-            return self._execute(_BEGIN)
+            self._execute(_BEGIN)
         except psycopg.Error as error:
             # A server that does not answer would not answer a second time; one that has started anew would.
             if not self.raw.closed or not is_lost(error) or self.raw.stalled:
                 raise
-        self._reopen()
-        return self._execute(_BEGIN)
+            self._reopen()
+            self._execute(_BEGIN)
 
     def _reopen(self) -> None:
         self.raw.close()
@@ -246,35 +272,41 @@ class Writer:
             return False
         return tx.changed
 
-    def _end(self, changed: bool, xid: str) -> None:
+    def _end(self, changed: bool) -> None:
+        if not changed:
+            self._execute(_COMMIT)
+            return
+        self._batches += 1
         try:
-            self._execute(_TELL_AND_COMMIT if changed else _COMMIT)
+            self._execute(
+                f"INSERT INTO sql_writers VALUES ('{self._name}', {self._batches}) "
+                "ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, at = excluded.at; "
+                f"SELECT pg_notify('{CHANNEL}', ''); COMMIT".encode()
+            )
         except psycopg.Error:
-            if not self.raw.closed:
-                raise
-            if changed and not self._came_to_be(xid):
+            if not self.raw.closed or not self._came_to_be():
                 raise
 
-    def _came_to_be(self, xid: str) -> bool:
-        """Whether the commit whose answer was lost was made; the server knows. Raises InDoubt where it can't be asked."""
+    def _came_to_be(self) -> bool:
+        """Whether the commit whose answer was lost was made. Raises InDoubt where nobody can be asked."""
         deadline = time.monotonic() + self._patience
         while True:
             self.thread.beat()
             try:
                 self._reopen()
-                row = RawCursor(self.raw).execute(b"SELECT pg_xact_status($1::text::xid8)", [xid]).fetchone()
-                assert row is not None
-                if row[0] != "in progress":
-                    return row[0] == "committed"
+                # Whoever has the lock knows that the lost transaction has ended, one way or the other.
+                self._execute(_BEGIN)
+                noted = self._execute(f"SELECT batch FROM sql_writers WHERE writer = '{self._name}'".encode())
+                self._execute(_COMMIT)
+                return noted == self._batches
             except psycopg.Error as error:
-                if not is_lost(error):
+                self.raw.close()
+                if time.monotonic() > deadline:
                     raise InDoubt from error
-            if time.monotonic() > deadline:
-                raise InDoubt
             time.sleep(_ASK_AGAIN)
 
     def _execute(self, script: bytes) -> Any:
-        """Run a script; the first value of its last result that has any."""
+        """Run a script; the first value of the last result that has any."""
         cursor = self.raw.execute(script, prepare=False)
         value: Any = None
         while True:
@@ -283,7 +315,7 @@ class Writer:
                 value = row[0] if row is not None else None
             if not cursor.nextset():
                 break
-        if script in (_COMMIT, _TELL_AND_COMMIT) and cursor.statusmessage != "COMMIT":
+        if script.endswith(_COMMIT) and cursor.statusmessage != "COMMIT":
             raise psycopg.OperationalError("nothing was committed")
         return value
 
