@@ -21,7 +21,7 @@ from rookery.infra.sql.postgres_writer import Writer
 from rookery.kernel.clock import SystemClock
 from rookery.kernel.errors import Unavailable
 from tests.conftest import MIGRATIONS
-from tests.contracts.test_event_log import EFFECTS, MAKE_EFFECTS, Effects, notes
+from tests.contracts.test_event_log import EFFECTS, MAKE_EFFECTS, Effects, Listener, notes
 from tests.engines import Postgres
 
 WAIT = 40
@@ -292,3 +292,24 @@ async def test_a_process_that_stands_still_in_a_transaction_keeps_others_from_wr
         assert await database.all(KEPT) == [], "reading goes on"
         await answered(lambda: database.write(add(8)))
         assert await kept(database) == [8]
+
+
+async def test_other_processes_are_heard_again_after_the_server_was_restarted(server):
+    database = PostgresDatabase(server.url(), **QUICK)
+    migrate(database, MIGRATIONS)
+    database.start()
+    log = SqlEventLog(database, SystemClock())
+    listener = Listener()
+    log.subscribe("g", ["notes"], listener)
+    await log.start()
+    async with opened(server) as beside:
+        other = SqlEventLog(beside, SystemClock())
+        await other.publish(notes(1))
+        assert await log.reached("g", 1, WAIT)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        await answered(lambda: other.publish(notes(2)))
+        assert await log.reached("g", 2, WAIT)
+    assert listener.seen == [1, 2]
+    await log.stop()
+    await database.close()
