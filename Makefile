@@ -18,8 +18,8 @@ help: ## list the targets
 run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo --live $(ARGS)
 
-# Without wrk the smoke runs of the benchmarks are skipped, without Go the tests on a real S3 server, without Redis those on one, and
-# without Chromium those of the pages in a browser, with the reason; on CI nothing is.
+# Without wrk the smoke runs of the benchmarks are skipped, without Go the tests on a real S3 server, without Redis and PostgreSQL those
+# on them, and without Chromium those of the pages in a browser, with the reason; on CI nothing is.
 test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-tools || [ "$$CI" != true ]
 	@scripts/install-engines || [ "$$CI" != true ]

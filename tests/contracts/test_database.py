@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from rookery.infra.sql.port import Duplicate, Statement, Transaction, insert, one_of
-from rookery.infra.sql.sqlite import SqliteDatabase
-from rookery.kernel.errors import Unavailable
+from rookery.infra.sql.postgres import PostgresDatabase
+from rookery.kernel.errors import Invalid, Unavailable
+from tests.contracts.conftest import Opened, Place, open_store
+from tests.engines import Postgres
 
 NOTES = Table(
     "notes",
@@ -57,19 +59,36 @@ DROP = Statement(delete(NOTES).where(one_of(c.id, "ids")))
 BY_IDS = Statement(select(c.id).where(one_of(c.id, "ids")).order_by(c.id))
 BY_TEXTS = Statement(select(c.id).where(one_of(c.text, "texts")).order_by(c.id))
 
-Open = Callable[..., AbstractAsyncContextManager[SqliteDatabase]]
+LOOKS: dict[str, tuple[str, Any]] = {
+    "sqlite": ("SELECT name FROM sqlite_master WHERE name = 'notes'", sqlite.dialect()),
+    "postgresql": ("SELECT 1 WHERE to_regclass('notes') IS NOT NULL", postgresql.dialect()),
+}
+"""How each engine is asked whether the table is there, and how it is made."""
+
+Open = Callable[..., AbstractAsyncContextManager[Opened]]
 
 
-@pytest.fixture(params=["sqlite"])
-def engine(request, tmp_path: Path) -> Open:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "sqlite":
+        yield tmp_path / "notes.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.create()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def engine(place: Place) -> Open:
     """Opens the same store each time; its options are those that all engines have."""
-    assert request.param == "sqlite"
 
     @asynccontextmanager
-    async def opened(**options: Any) -> AsyncGenerator[SqliteDatabase]:
-        database = SqliteDatabase(tmp_path / "notes.db", **options)
-        if not database.rows("SELECT name FROM sqlite_master WHERE name = 'notes'"):
-            database.script(str(CreateTable(NOTES).compile(dialect=sqlite.dialect())))
+    async def opened(**options: Any) -> AsyncGenerator[Opened]:
+        database = open_store(place, **options)
+        look, dialect = LOOKS[database.dialect]
+        if not database.rows(look):
+            database.script(str(CreateTable(NOTES).compile(dialect=dialect)))
         database.start()
         try:
             yield database
@@ -80,7 +99,7 @@ def engine(request, tmp_path: Path) -> Open:
 
 
 @pytest.fixture
-async def store(engine: Open) -> AsyncIterator[SqliteDatabase]:
+async def store(engine: Open) -> AsyncIterator[Opened]:
     async with engine() as opened:
         yield opened
 
@@ -93,12 +112,12 @@ def add(*ids: int) -> Callable[[Transaction], None]:
     return work
 
 
-async def ids(store: SqliteDatabase) -> list[int]:
+async def ids(store: Opened) -> list[int]:
     return [id for (id,) in await store.all(IDS)]
 
 
 @asynccontextmanager
-async def writer_held(store: SqliteDatabase) -> AsyncGenerator[None]:
+async def writer_held(store: Opened) -> AsyncGenerator[None]:
     """While inside, the writer is busy with a transaction, and others queue up behind it."""
     running, release = threading.Event(), threading.Event()
 
@@ -153,10 +172,22 @@ async def test_a_transaction_sees_what_it_has_written_and_others_do_not_until_it
 
 async def test_values_of_every_kind_come_back_as_they_were(store):
     full = Statement(insert(NOTES).values({name: bindparam(name) for name in ("id", "text", "count", "blob")}))
-    big, text, blob = (1 << 63) - 1, "😀 it''s 100%_ :x\u0000\n", bytes(range(256))
+    big, text, blob = (1 << 63) - 1, "😀 it''s 100%_ :x\u0001\n", bytes(range(256))
     await store.write(lambda tx: tx.run(full, id=big, text=text, count=-(1 << 63) + 1, blob=blob))
     got = await store.one(Statement(select(c.id, c.text, c.count, c.blob)))
     assert got == (big, text, -(1 << 63) + 1, blob)
+
+
+async def test_text_with_a_nul_comes_back_or_is_refused_as_invalid(store):
+    try:
+        await store.write(lambda tx: tx.run(ADD, id=1, text="a\u0000b"))
+    except Invalid:
+        assert isinstance(store, PostgresDatabase)
+        assert await ids(store) == []
+        with pytest.raises(Invalid):
+            await store.all(BY_TEXTS, texts=["a\u0000b"])
+    else:
+        assert await store.one(GET, id=1) == (1, "a\u0000b", 0)
 
 
 async def test_changes_count_the_rows_they_touched(store):
@@ -352,7 +383,7 @@ async def test_a_second_row_under_a_unique_key_is_a_duplicate(store):
 
 async def test_other_broken_constraints_are_no_duplicates(store):
     nothing = Statement(insert(NOTES).values(id=bindparam("id"), count=bindparam("count")))
-    with pytest.raises(Exception, match="NOT NULL") as refused:
+    with pytest.raises(Exception, match=r"(?i)not.null") as refused:
         await store.write(lambda tx: tx.run(nothing, id=1, count=None))
     assert not isinstance(refused.value, Duplicate)
 

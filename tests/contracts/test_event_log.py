@@ -14,14 +14,14 @@ from sqlalchemy import text
 from rookery.infra.events import tables as t
 from rookery.infra.events.port import Appended, Event
 from rookery.infra.events.sql import SqlEventLog
-from rookery.infra.sql import sqlite
+from rookery.infra.sql import postgres_listen, sqlite
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.port import Statement, Transaction
-from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import HOUR, SECOND, ManualClock, Millis
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.pages import Page
 from tests.conftest import MIGRATIONS
+from tests.contracts.conftest import Opened, Place, open_store
 
 WAIT = 20
 """Seconds after which a test gives up; nothing depends on how long anything takes."""
@@ -72,7 +72,11 @@ class Listener:
         self.appended += batch
 
 
-MAKE_EFFECTS = Statement(text("CREATE TABLE IF NOT EXISTS effects (at INTEGER PRIMARY KEY, number INTEGER NOT NULL)"))
+EFFECTS_TABLE = "CREATE TABLE IF NOT EXISTS effects (at {} PRIMARY KEY, number INTEGER NOT NULL)"
+MAKE_EFFECTS = {
+    "sqlite": Statement(text(EFFECTS_TABLE.format("INTEGER"))),
+    "postgresql": Statement(text(EFFECTS_TABLE.format("BIGSERIAL"))),
+}
 ADD_EFFECT = Statement(text("INSERT INTO effects (number) VALUES (:number)"))
 EFFECTS = Statement(text("SELECT number FROM effects ORDER BY at"))
 
@@ -91,8 +95,8 @@ class Effects:
 
 
 @pytest.fixture
-async def effects(database: SqliteDatabase) -> Callable[[], Any]:
-    await database.write(lambda tx: tx.run(MAKE_EFFECTS))
+async def effects(database: Opened) -> Callable[[], Any]:
+    await database.write(lambda tx: tx.run(MAKE_EFFECTS[database.dialect]))
 
     async def read() -> list[int]:
         return [number for (number,) in await database.all(EFFECTS)]
@@ -101,7 +105,7 @@ async def effects(database: SqliteDatabase) -> Callable[[], Any]:
 
 
 @asynccontextmanager
-async def running(database: SqliteDatabase, clock: ManualClock, **groups: Any) -> AsyncGenerator[SqlEventLog]:
+async def running(database: Opened, clock: ManualClock, **groups: Any) -> AsyncGenerator[SqlEventLog]:
     """A log, started, with these groups on the topic `notes`, named as the arguments are; a next life after a restart."""
     log = SqlEventLog(database, clock)
     subscribe(log, **groups)
@@ -120,6 +124,12 @@ def subscribe(log: SqlEventLog, **groups: Any) -> None:
             log.subscribe(name, ["notes"], handler)
 
 
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody hear of other processes' commits."""
+    monkeypatch.setattr(sqlite, "_FOREIGN_POLL", 3_600)
+    monkeypatch.setattr(postgres_listen, "_LISTEN", b"SELECT 1")
+
+
 async def caught_up(log: SqlEventLog, *groups: str) -> None:
     for group in groups or tuple(log.lags()):
         assert await log.reached(group, await log.head(), WAIT), f"{group} did not catch up"
@@ -136,7 +146,7 @@ async def attempts(log: SqlEventLog, group: str = "g") -> list[tuple[int, int, M
     return [(parked.offset, parked.attempts, parked.retry_at) for parked in await log.parked(group)]
 
 
-async def stored(database: SqliteDatabase, group: str) -> int:
+async def stored(database: Opened, group: str) -> int:
     row = await database.one(t.GROUP, name=group)
     assert row is not None
     return row[0]
@@ -218,12 +228,12 @@ async def test_a_volatile_group_starts_at_the_head(database, clock):
     assert (first.seen, second.seen) == ([1], [3])
 
 
-async def test_a_durable_group_starts_at_the_beginning_and_goes_on_where_it_was(tmp_path, clock):
+async def test_a_durable_group_starts_at_the_beginning_and_goes_on_where_it_was(place, clock):
     async def life(*published: int) -> list[int]:
-        database = SqliteDatabase(tmp_path / "own.db")
+        database = open_store(place)
         migrate(database, MIGRATIONS)
         database.start()
-        await database.write(lambda tx: tx.run(MAKE_EFFECTS))
+        await database.write(lambda tx: tx.run(MAKE_EFFECTS[database.dialect]))
         if not published:
             await SqlEventLog(database, clock).publish(notes(1, 2))
         async with running(database, clock, g=Effects()) as log:
@@ -240,7 +250,7 @@ async def test_a_durable_group_starts_at_the_beginning_and_goes_on_where_it_was(
 
 
 async def test_a_group_is_woken_by_the_commit_itself(log, monkeypatch):
-    monkeypatch.setattr(sqlite, "_FOREIGN_POLL", 3_600)
+    deaf(monkeypatch)
     listener = Listener()
     subscribe(log, g=listener)
     await log.start()
@@ -255,8 +265,8 @@ CHILD = """
 import asyncio, os, sys
 from pathlib import Path
 from rookery.infra.events.sql import SqlEventLog
-from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import SystemClock
+from tests.contracts.conftest import open_store
 from tests.contracts.test_event_log import Effects, notes
 class Killed(Effects):
     def __call__(self, tx, batch):
@@ -265,7 +275,8 @@ class Killed(Effects):
             if item.event.number == 250:
                 os._exit(9)
 async def main():
-    database = SqliteDatabase(Path(sys.argv[1]))
+    place = sys.argv[1]
+    database = open_store(place if place.startswith('postgresql:') else Path(place))
     database.start()
     log = SqlEventLog(database, SystemClock())
     match sys.argv[2]:
@@ -282,10 +293,10 @@ asyncio.run(main())
 """
 
 
-async def in_another_process(database: SqliteDatabase, *arguments: str, code: int = 0) -> str:
+async def in_another_process(place: Place, *arguments: str, code: int = 0) -> str:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-c", CHILD, str(database._path), *arguments),
+        *("-c", CHILD, str(place), *arguments),
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
     )
@@ -294,21 +305,21 @@ async def in_another_process(database: SqliteDatabase, *arguments: str, code: in
     return out.decode().strip()
 
 
-async def test_a_group_hears_of_what_another_process_appends(database, log):
+async def test_a_group_hears_of_what_another_process_appends(place, database, log):
     listener = Listener()
     subscribe(log, g=listener)
     await log.start()
-    await in_another_process(database, "publish", "7", "8")
+    await in_another_process(place, "publish", "7", "8")
     await caught_up(log)
     assert listener.seen == [7, 8]
 
 
-async def test_a_group_that_is_killed_in_the_middle_has_each_effect_once(database, clock, effects):
+async def test_a_group_that_is_killed_in_the_middle_has_each_effect_once(place, database, clock, effects):
     log = SqlEventLog(database, clock)
     await log.publish(notes(*range(100)))
     await log.publish(notes(*range(100, 700)))
 
-    await in_another_process(database, "consume", code=9)
+    await in_another_process(place, "consume", code=9)
 
     before = await effects()
     assert before == list(range(len(before))), "whole batches"
@@ -416,7 +427,7 @@ async def park_for_good(log: SqlEventLog, clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("where", ["this process", "another process"])
-async def test_a_parked_event_is_handled_when_an_operator_replays_it(database, log, clock, effects, where):
+async def test_a_parked_event_is_handled_when_an_operator_replays_it(place, database, log, clock, effects, where):
     durable = Effects(1, 2)
     subscribe(log, g=durable)
     await log.start()
@@ -425,7 +436,7 @@ async def test_a_parked_event_is_handled_when_an_operator_replays_it(database, l
     await park_for_good(log, clock)
     durable.fails = {2}
 
-    count = await log.replay() if where == "this process" else int(await in_another_process(database, "replay"))
+    count = await log.replay() if where == "this process" else int(await in_another_process(place, "replay"))
 
     assert count == 2
 
@@ -437,7 +448,7 @@ async def test_a_parked_event_is_handled_when_an_operator_replays_it(database, l
 
 
 async def test_a_replay_is_not_lost_while_another_event_fails(log, clock, monkeypatch):
-    monkeypatch.setattr(sqlite, "_FOREIGN_POLL", 3_600)
+    deaf(monkeypatch)
     listener, entered, release = Listener(1, 2), asyncio.Event(), asyncio.Event()
 
     async def handler(batch: Sequence[Appended]) -> None:
@@ -556,6 +567,23 @@ def sql(statement: str) -> Callable[[Transaction], object]:
     return lambda tx: tx.run(Statement(text(statement)))
 
 
+async def be_away(database: Opened, act: str) -> None:
+    """Have the store fail wherever an event is parked ("INSERT") or not parked any more ("DELETE")."""
+    when = f"CREATE TRIGGER away BEFORE {act} ON events_parked"
+    if database.dialect == "sqlite":
+        await database.write(sql(f"{when} BEGIN SELECT RAISE(ABORT, 'the store is away'); END"))
+        return
+    raising = "BEGIN RAISE EXCEPTION 'the store is away'; END"
+    await database.write(
+        sql(f"CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS '{raising.replace(chr(39), chr(39) * 2)}'")
+    )
+    await database.write(sql(f"{when} FOR EACH ROW EXECUTE FUNCTION away()"))
+
+
+async def be_back(database: Opened) -> None:
+    await database.write(sql("DROP TRIGGER away" + ("" if database.dialect == "sqlite" else " ON events_parked")))
+
+
 async def failed(log: SqlEventLog, times: int = 1) -> None:
     async def so_often() -> bool:
         return sum(log.failures().values()) >= times
@@ -602,13 +630,11 @@ async def test_a_group_waits_for_an_engine_of_its_handlers_and_parks_nothing(log
 async def test_effects_are_not_repeated_where_the_store_fails_between_them(database, log, effects):
     subscribe(log, g=Effects(3))
     await log.start()
-    await database.write(
-        sql("CREATE TRIGGER away BEFORE INSERT ON events_parked BEGIN SELECT RAISE(ABORT, 'the store is away'); END")
-    )
+    await be_away(database, "INSERT")
     await log.publish(notes(1, 2, 3, 4))
     await failed(log, 2)
     assert await effects() == [1, 2]
-    await database.write(sql("DROP TRIGGER away"))
+    await be_back(database)
     await caught_up(log)
     assert await effects() == [1, 2, 4]
     assert [parked.offset for parked in await log.parked()] == [3]
@@ -621,9 +647,7 @@ async def test_a_retrys_effect_and_its_end_are_committed_together(database, log,
     await log.publish(notes(1))
     await caught_up(log)
     durable.fails.clear()
-    await database.write(
-        sql("CREATE TRIGGER away BEFORE DELETE ON events_parked BEGIN SELECT RAISE(ABORT, 'the store is away'); END")
-    )
+    await be_away(database, "DELETE")
     clock.advance(SECOND)
     log.wake()
     await failed(log, 2)
@@ -633,7 +657,7 @@ async def test_a_retrys_effect_and_its_end_are_committed_together(database, log,
 
     await eventually(counted)
     assert await effects() == []
-    await database.write(sql("DROP TRIGGER away"))
+    await be_back(database)
     clock.advance(SECOND)
     log.wake()
 
@@ -647,12 +671,12 @@ async def test_a_retrys_effect_and_its_end_are_committed_together(database, log,
 # --- offsets
 
 
-async def test_events_of_others_move_a_group_along_without_a_write_for_each(tmp_path, clock):
+async def test_events_of_others_move_a_group_along_without_a_write_for_each(place, clock):
     batches: list[int] = []
-    database = SqliteDatabase(tmp_path / "own.db", on_batch=batches.append)
+    database = open_store(place, on_batch=batches.append)
     migrate(database, MIGRATIONS)
     database.start()
-    await database.write(lambda tx: tx.run(MAKE_EFFECTS))
+    await database.write(lambda tx: tx.run(MAKE_EFFECTS[database.dialect]))
     async with running(database, clock, g=Effects(), h=Listener()) as log:
         del batches[:]
         for number in range(20):
@@ -774,13 +798,13 @@ async def test_a_stopped_volatile_group_forgets_its_retries_and_keeps_what_waits
 # --- retention
 
 
-async def numbers_kept(database: SqliteDatabase) -> list[int]:
+async def numbers_kept(database: Opened) -> list[int]:
     return [offset for offset, *_ in await database.all(t.READ, after=0, limit=10_000)]
 
 
 async def test_old_events_go_once_every_group_has_handled_them(database, clock):
     async with running(database, clock, g=Listener(), h=Effects(), i=Listener(3)) as log:
-        await database.write(lambda tx: tx.run(MAKE_EFFECTS))
+        await database.write(lambda tx: tx.run(MAKE_EFFECTS[database.dialect]))
         await log.publish(notes(*range(1, 4_101)))
         await caught_up(log)
         assert await log.trim(HOUR) == 0, "they are young"
@@ -982,15 +1006,18 @@ async def test_a_group_that_lingers_is_hurried_by_whoever_waits_for_it_and_by_th
     assert (await effects())[:3] == [0, 1, 2]
 
 
-async def test_a_group_in_two_processes_has_each_effect_once(database, clock, effects):
+async def test_a_group_in_two_processes_has_each_effect_once(database, place, clock, effects):
     """A command may consume beside a server."""
-    async with running(database, clock, g=Effects()) as one, running(database, clock, g=Effects()) as other:
+    beside = open_store(place)
+    beside.start()
+    async with running(database, clock, g=Effects()) as one, running(beside, clock, g=Effects()) as other:
         await one.publish(notes(*range(5)))
         await caught_up(one)
         await caught_up(other)
         await other.publish(notes(*range(5, 10)))
         await caught_up(other)
         await caught_up(one)
+    await beside.close()
     assert await effects() == list(range(10))
     async with running(database, clock, g=Effects()) as again:
         await caught_up(again)

@@ -11,7 +11,6 @@ from sqlalchemy import delete, select, update
 
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.sql.port import Reader, Row, Statement, Value
-from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Forbidden, NotFound
 from rookery.kernel.ids import IdGenerator, first_id_at, imported_id
@@ -25,10 +24,11 @@ from rookery.services.tweets.records import RetweetRecord
 from rookery.services.tweets.store import Change, Listing, Mark, TweetStore
 from rookery.services.tweets.tables import AUTHORS, COUNTS, FAVORITES, RETWEETS
 from tests.conftest import NEW_YEAR
+from tests.contracts.conftest import Opened
 
 
 @pytest.fixture
-def store(database: SqliteDatabase, log: SqlEventLog) -> TweetStore:
+def store(database: Opened, log: SqlEventLog) -> TweetStore:
     return TweetStore(database, log)
 
 
@@ -198,7 +198,7 @@ class Counting:
 
 
 async def test_the_cost_of_candidates_does_not_grow_with_the_actors_tweets(
-    database: SqliteDatabase, store: TweetStore, ids: IdGenerator
+    database: Opened, store: TweetStore, ids: IdGenerator
 ) -> None:
     for actor in range(1, 31):
         await store.post(draft(actor), ids.next)
@@ -233,9 +233,7 @@ async def test_retweets_of_a_tweet_by_some_people(store: TweetStore, ids: IdGene
 # --- for operators
 
 
-async def test_check_finds_every_kind_of_wrong_count(
-    database: SqliteDatabase, store: TweetStore, ids: IdGenerator
-) -> None:
+async def test_check_finds_every_kind_of_wrong_count(database: Opened, store: TweetStore, ids: IdGenerator) -> None:
     tweet, other = await store.post(draft(1), ids.next), await store.post(draft(2), ids.next)
     answer = await store.post(draft(1, reply_to=tweet, quote_of=other), ids.next)
     await store.mark(Mark.FAVORITE, 5, tweet, ids.next, NEW_YEAR)

@@ -6,7 +6,6 @@ from sqlalchemy import update
 
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.sql.port import Statement, Transaction
-from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Conflict, Forbidden, Unauthorized
 from rookery.kernel.ids import IdGenerator
@@ -16,6 +15,7 @@ from rookery.services.users.contract import Identity, Role, Session, User
 from rookery.services.users.records import NewAccount, NewSession
 from rookery.services.users.store import UsersStore
 from rookery.services.users.tables import ACCOUNTS, ACTIVITY, PRIVATE, SESSIONS
+from tests.contracts.conftest import Opened
 
 T0 = 1_767_225_600_000
 USER = User(7, "Ann", "Ann", "", "", None, False, State.ACTIVE, Role.PERSON, T0, 1)
@@ -40,7 +40,7 @@ class Watching:
 
 
 @pytest.fixture
-def store(database: SqliteDatabase, log: SqlEventLog) -> UsersStore:
+def store(database: Opened, log: SqlEventLog) -> UsersStore:
     return UsersStore(database, log)
 
 
@@ -149,7 +149,7 @@ async def test_a_sample_is_of_accounts_that_are_shown_and_the_same_for_a_seed(
 
 
 async def test_a_check_finds_rows_that_have_no_account_and_keys_that_are_wrong(
-    store: UsersStore, database: SqliteDatabase
+    store: UsersStore, database: Opened
 ) -> None:
     await store.add_account(ACCOUNT, SESSION)
     await store.write_activity([(7, T0)], [], T0)

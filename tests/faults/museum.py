@@ -34,6 +34,8 @@ def revisions() -> list[str]:
 class _Opened:
     """A database as migrations need it."""
 
+    dialect = "sqlite"
+
     def __init__(self, raw: apsw.Connection) -> None:
         self._raw = raw
 

@@ -1,7 +1,8 @@
 """The event log in the database of the changes it tells of: appended in their transactions, read in the order of commits.
 
-SQLite serialises writing transactions, so offsets become visible in ascending order and a consumer that remembers one number
-misses nothing. Consumers are woken by the commit itself and by commits of other processes on the same file.
+Writing transactions are serialised, so offsets become visible in ascending order and a consumer that remembers one number misses
+nothing. Consumers are woken by the commit itself and by commits of other processes on the same store. Where an engine deals out
+turns, the process whose turn it is handles a durable group's events, and the others follow how far it has come.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -31,7 +32,8 @@ from rookery.infra.events.port import (
     encode,
 )
 from rookery.infra.events.recent import Recent
-from rookery.infra.sql.port import Database, Row, Transaction, Value
+from rookery.infra.events.turns import Watched
+from rookery.infra.sql.port import Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError, Unavailable
@@ -50,12 +52,6 @@ _STUMBLE = 1.0
 """Seconds between tries to go on while the store is away."""
 
 _log: Any = structlog.get_logger("rookery.events")
-
-
-class Watched(Database, Protocol):
-    """A database that tells when another process may have changed it."""
-
-    def on_foreign_commit(self, call: Callable[[], None]) -> None: ...
 
 
 class SqlEventLog:
@@ -192,6 +188,8 @@ class SqlEventLog:
             group.retry_at = 0
         self._database.on_foreign_commit(self._wake_for_foreign)
         for group in groups:
+            if group.handler is None and self._database.turns is not None:
+                self._database.turns.want(_turn(group), self.wake)
             group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
             group.worker.start()
             self.workers.append(group.worker)
@@ -206,7 +204,9 @@ class SqlEventLog:
             group.hurry.set()
         await asyncio.gather(*(worker.stop(_STOP_GRACE) for worker in self.workers))
         self.workers = []
-        await self._save_offsets(list(self._groups.values()))
+        await self._save_offsets([group for group in self._groups.values() if self._has_turn(group)])
+        if self._database.turns is not None:
+            await self._database.turns.drop(self.wake)
 
     async def reached(self, group: str, offset: int, timeout: float) -> bool:
         found = self._groups[group]
@@ -228,6 +228,9 @@ class SqlEventLog:
         while not self._stopping.is_set():
             group.wake.clear()
             try:
+                if not self._has_turn(group):
+                    await self._stand_by(group)
+                    continue
                 if group.prepare is not None:
                     group.worker.rest()
                     await group.prepare()
@@ -260,6 +263,22 @@ class SqlEventLog:
                     async with asyncio.timeout(_STUMBLE):
                         await self._stopping.wait()
                 group.worker.beat()
+
+    def _has_turn(self, group: Group) -> bool:
+        turns = self._database.turns
+        return turns is None or group.handler is not None or turns.has(_turn(group))
+
+    async def _stand_by(self, group: Group) -> None:
+        """Follow the process whose turn it is, until it ends; then go on where it was."""
+        group.in_hand = None
+        row = await self._database.one(t.GROUP, name=group.name)
+        if row is not None and row[0] > group.offset:
+            group.saved = row[0]
+            group.move(row[0])
+        group.retry_at = 0  # what it has parked is looked up when it is this one's turn
+        group.worker.rest()
+        await group.wake.wait()
+        group.worker.beat()
 
     async def _resume(self, group: Group, cut: InHand) -> None:
         """Go on after a run that was cut short: what was in hand may be what it stalled at or died of, so one by one, and what
@@ -390,9 +409,10 @@ class SqlEventLog:
                 row = None if attempts else tx.one(t.GROUP, name=group.name)
                 # A command that reacts to events beside the server may have handled them.
                 fresh = batch if row is None else [item for item in batch if item.offset > row[0]]
+                if then(tx) == 0 and attempts:
+                    return  # another process has had the same try
                 if fresh:
                     handler(tx, fresh)
-                then(tx)
 
             await self._database.write(work)
             return
@@ -578,3 +598,7 @@ def _is_away(group: Group, error: Exception) -> bool:
     not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too.)
     """
     return group.handler is not None and isinstance(error, Unavailable)
+
+
+def _turn(group: Group) -> str:
+    return f"consumer {group.name}"

@@ -18,10 +18,18 @@ from rookery.infra.sql.port import Row
 
 _VERSION_TABLE = "sql_version"
 
+_TABLES = {
+    "sqlite": f"SELECT name FROM sqlite_master WHERE name = '{_VERSION_TABLE}'",
+    "postgresql": f"SELECT 1 WHERE to_regclass('{_VERSION_TABLE}') IS NOT NULL",
+}
+"""How each engine is asked whether it has that one."""
+
 
 class Migratable(Protocol):
     """What a migration needs of an engine."""
 
+    @property
+    def dialect(self) -> str: ...
     def alone(self) -> AbstractContextManager[None]: ...
     def script(self, text: str) -> None: ...
     def rows(self, text: str) -> list[Row]: ...
@@ -38,16 +46,16 @@ class Plan(msgspec.Struct, frozen=True):
     sql: str
 
 
-def migrate(database: Migratable, folder: Path, dialect: str = "sqlite") -> Sequence[str]:
+def migrate(database: Migratable, folder: Path) -> Sequence[str]:
     """Bring the database to the newest revision found in `folder`/versions, in one transaction; the revisions applied.
 
     Raises NewerDatabase, and changes nothing, where the database has a revision that `folder` does not know.
     """
-    plan = _plan(folder, _current(database), dialect)
+    plan = _plan(folder, _current(database), database.dialect)
     if plan.revisions:
         with database.alone():
             # Another process may have been quicker.
-            plan = _plan(folder, _current(database), dialect)
+            plan = _plan(folder, _current(database), database.dialect)
             database.script(plan.sql)
     return plan.revisions
 
@@ -58,7 +66,7 @@ def known_revisions(folder: Path) -> set[str]:
 
 
 def _current(database: Migratable) -> str | None:
-    known = database.rows(f"SELECT name FROM sqlite_master WHERE name = '{_VERSION_TABLE}'")
+    known = database.rows(_TABLES[database.dialect])
     return database.rows(f"SELECT revision FROM {_VERSION_TABLE}")[0][0] if known else None
 
 
@@ -79,7 +87,8 @@ def _plan(folder: Path, current: str | None, dialect: str) -> Plan:
             script.module.upgrade()
     if missing:
         if current is None:
-            text.write(f"CREATE TABLE {_VERSION_TABLE} (revision TEXT NOT NULL) STRICT;\n")
+            strict = " STRICT" if dialect == "sqlite" else ""
+            text.write(f"CREATE TABLE {_VERSION_TABLE} (revision TEXT NOT NULL){strict};\n")
             text.write(f"INSERT INTO {_VERSION_TABLE} VALUES ('{head}');\n")
         else:
             text.write(f"UPDATE {_VERSION_TABLE} SET revision = '{head}';\n")

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam
-from sqlalchemy.dialects.sqlite import insert as insert
+from sqlalchemy import INTEGER, REAL, BigInteger, BindParameter, ColumnElement, Integer, Text, bindparam
+
+# Its clauses, such as `on_conflict_do_update`, are compiled for SQLite too, which took them from PostgreSQL.
+from sqlalchemy.dialects.postgresql import insert as insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -54,13 +56,34 @@ def _one_of_sqlite(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(one_of, "postgresql")
 def _one_of_postgresql(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
     column, parameter = compiler.process(element.column, **kw), compiler.process(element.parameter, **kw)
-    return f"{column} = ANY({parameter})"
+    # Said, as a list may be empty.
+    kind = "BIGINT" if isinstance(element.column.type, Integer) else "TEXT"
+    return f"{column} = ANY({parameter}::{kind}[])"
 
 
 @compiles(BigInteger, "sqlite")
 def _big_integer_sqlite(element: BigInteger, compiler: SQLCompiler, **kw: Any) -> str:
     # SQLite's INTEGER has 64 bits; its STRICT tables, and rowid aliases, know no other name for it.
     return "INTEGER"
+
+
+@compiles(Integer, "postgresql")
+@compiles(INTEGER, "postgresql")
+def _integer_postgresql(element: Integer, compiler: SQLCompiler, **kw: Any) -> str:
+    # As on SQLite, where every integer has 64 bits.
+    return "BIGINT"
+
+
+@compiles(REAL, "postgresql")
+def _real_postgresql(element: REAL[Any], compiler: SQLCompiler, **kw: Any) -> str:
+    # Likewise.
+    return "DOUBLE PRECISION"
+
+
+@compiles(Text, "postgresql")
+def _text_postgresql(element: Text, compiler: SQLCompiler, **kw: Any) -> str:
+    # Ordered by its bytes, whatever the language of the database: ranges of keys are asked for by them.
+    return 'TEXT COLLATE "C"'
 
 
 class Reader(Protocol):
@@ -94,7 +117,10 @@ class Transaction(Reader, Protocol):
 
 
 class Duplicate(Exception):
-    """A unique index forbids a row. Stores turn this into an error that people understand, or avoid it by conflict clauses."""
+    """A unique index forbids a row. Stores turn this into an error that people understand, or avoid it by conflict clauses.
+
+    The transaction that meets it comes to nothing: on some engines, even where its work goes on.
+    """
 
 
 class Scrubbed(Protocol):

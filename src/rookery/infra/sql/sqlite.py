@@ -52,6 +52,9 @@ class SqliteDatabase:
         (both s); `on_batch` is told the size of each group commit, on the event loop. Raises Unavailable or StorageFull where
         the file can't be opened, or belongs to another program.
         """
+        self.dialect = "sqlite"
+        self.turns: None = None
+        """Whoever works on the file sees what the others have done; nobody waits for a turn."""
         self._path = path
         self._scan_limit = scan_limit
         self._busy_timeout = busy_timeout

@@ -7,10 +7,25 @@ revision = "0001"
 down_revision = None
 
 
+# PostgreSQL's sequences neither wait for who has taken the number before, nor take one back that was not used. This counter does
+# both, as it is a row: a later offset is never seen while an earlier one may yet come, and there are no gaps.
+_COUNTER = (
+    'CREATE TABLE events_head ("offset" BIGINT NOT NULL)',
+    "INSERT INTO events_head VALUES (0)",
+    "CREATE FUNCTION events_next_offset() RETURNS BIGINT LANGUAGE sql VOLATILE AS "
+    """'UPDATE events_head SET "offset" = "offset" + 1 RETURNING "offset"'""",
+)
+
+
 def upgrade() -> None:
+    counted = None
+    if op.get_context().dialect.name == "postgresql":
+        counted = sa.text("events_next_offset()")
+        for statement in _COUNTER:
+            op.execute(statement)
     op.create_table(
         "events_log",
-        sa.Column("offset", sa.Integer, primary_key=True),
+        sa.Column("offset", sa.Integer, primary_key=True, server_default=counted),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("topic", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),

@@ -17,9 +17,13 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     # Those of the tweets that are there already.
+    if op.get_context().dialect.name == "postgresql":
+        key, tags = "tag ->> 'key'", "json_array_elements(tweet.entities::json -> 'hashtags')"
+    else:
+        key, tags = "json_extract(tag.value, '$.key')", "json_each(tweet.entities, '$.hashtags')"
     op.execute(
         "INSERT INTO tweets_hashtags (key, tweet_id) "
-        "SELECT DISTINCT json_extract(tag.value, '$.key'), tweet.id "
-        "FROM tweets_tweets AS tweet, json_each(tweet.entities, '$.hashtags') AS tag "
+        f"SELECT DISTINCT {key}, tweet.id "
+        f"FROM tweets_tweets AS tweet, {tags} AS tag "
         "WHERE tweet.entities IS NOT NULL AND tweet.deleted_at IS NULL"
     )

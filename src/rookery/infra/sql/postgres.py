@@ -1,0 +1,233 @@
+"""Relational storage in a PostgreSQL database.
+
+What changes it goes through its writer (`postgres_writer`). Reads run in threads, each with a connection of its own, and so do
+scans, apart from them: none waits for longer than a limit, whatever the server does.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from rookery.infra.sql.port import Reader, Row, Statement, Transaction, Value
+from rookery.infra.sql.postgres_connect import Connection, connect, server_of
+from rookery.infra.sql.postgres_errors import cannot_open, is_lost, translate
+from rookery.infra.sql.postgres_listen import Ear
+from rookery.infra.sql.postgres_statements import LimitedReader, Session
+from rookery.infra.sql.postgres_writer import Writer, closed
+
+T = TypeVar("T")
+
+_MARGIN: Final = 0.5
+"""Seconds that an answer may take beyond the time limit that the server knows itself."""
+
+_MIGRATION: Final = 600.0
+"""Seconds that a statement of a migration may take."""
+
+_SETTINGS: Final[dict[str, str | int]] = {
+    "client_connection_check_interval": 1000,
+    "tcp_keepalives_idle": 5,
+    "tcp_keepalives_interval": 2,
+    "tcp_keepalives_count": 3,
+}
+
+
+class PostgresDatabase:
+    """The PostgreSQL engine of `infra.sql.port.Database`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_threads: int = 8,
+        scan_threads: int = 2,
+        read_limit: float = 3.0,
+        scan_limit: float = 5.0,
+        busy_timeout: float = 4.0,
+        patience: float = 4.0,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        """`url` is postgresql://user:password@host:port/database, with any option that libpq knows. `read_limit` and `scan_limit`
+        are the times that a short read and a read transaction may take, `busy_timeout` how long to wait for another process's
+        write, `patience` how long for any one answer while writing (all s); `on_batch` is told the size of each group commit, on
+        the event loop. Raises Unavailable where the database can't be reached.
+        """
+        self.dialect = "postgresql"
+        self._url = make_conninfo(url)
+        self._read_limit = read_limit
+        self._scan_limit = scan_limit
+        self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="rookery-read")
+        self._scanners = ThreadPoolExecutor(scan_threads, thread_name_prefix="rookery-scan")
+        self._connections = threading.local()
+        self._opened: set[Connection] = set()
+        self._started = False
+        self._closed = False
+        try:
+            self._writing = Writer(self._url, busy_timeout=busy_timeout, patience=patience, on_batch=on_batch)
+        except psycopg.Error as error:
+            raise cannot_open(server_of(self._url), error) from error
+        self.turns = Ear(self._url, lambda: self._writing.backend)
+        """Whose turn it is, where several processes would do the same; and what listens to their commits."""
+        self.writer = self._writing.thread
+        """The thread that writes, for a watchdog."""
+
+    def start(self) -> None:
+        """Begin to serve, on the running event loop."""
+        self._started = True
+        self._writing.start()
+
+    async def close(self) -> None:
+        """Finish what waits, and let go of the connections. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.turns.close()
+        if self._started:
+            await self._writing.close()
+        else:
+            self.disconnect()
+        for threads in (self._readers, self._scanners):
+            await asyncio.to_thread(threads.shutdown)
+        for raw in self._opened:
+            raw.close()
+
+    def disconnect(self) -> None:
+        """Let go of a database that was not started."""
+        self._closed = True
+        self._writing.raw.close()
+
+    # --- reading
+
+    async def one(self, statement: Statement, **params: Value) -> Row | None:
+        rows = await self._read(statement, params)
+        return rows[0] if rows else None
+
+    async def all(self, statement: Statement, **params: Value) -> list[Row]:
+        return await self._read(statement, params)
+
+    async def _read(self, statement: Statement, params: dict[str, Any]) -> list[Row]:
+        if self._closed:
+            raise closed()
+        deadline = time.monotonic() + self._read_limit
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read_here, statement, params, deadline)
+
+    def _read_here(self, statement: Statement, params: dict[str, Any], deadline: float) -> list[Row]:
+        if time.monotonic() > deadline:
+            # It waited for a thread all the time: the others have it no better.
+            raise translate(psycopg.OperationalError("every connection waits for an answer"))
+        try:
+            return self._again(lambda raw: Session(raw).all(statement, **params), self._read_limit)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    async def scan(self, work: Callable[[Reader], T]) -> T:
+        if self._closed:
+            raise closed()
+        return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, work)
+
+    def _scan(self, work: Callable[[Reader], T]) -> T:
+        deadline = time.monotonic() + self._scan_limit
+        limit = max(1, int(self._scan_limit * 1000))
+        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {limit}".encode()
+        try:
+            self._again(lambda raw: raw.execute(begin, prepare=False), self._scan_limit)
+            raw = self._connection(self._scan_limit)
+            try:
+                return work(LimitedReader(raw, deadline))
+            finally:
+                if not raw.closed:
+                    raw.execute(b"ROLLBACK", prepare=False)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    def _again(self, act: Callable[[Connection], T], limit: float) -> T:
+        """Do something that may be done twice, a second time where the connection was lost since it was used the last time."""
+        raw = self._connection(limit)
+        try:
+            return act(raw)
+        except psycopg.Error as error:
+            if not is_lost(error) or raw.stalled:
+                raise
+        raw.close()
+        return act(self._connection(limit))
+
+    def _connection(self, limit: float) -> Connection:
+        """The thread's own."""
+        raw: Connection | None = getattr(self._connections, "raw", None)
+        if raw is None or raw.closed:
+            if raw is not None:
+                self._opened.discard(raw)
+            settings = {"statement_timeout": int(limit * 1000), "default_transaction_read_only": "on", **_SETTINGS}
+            raw = self._connections.raw = connect(self._url, patience=limit + _MARGIN, **settings)
+            self._opened.add(raw)
+        return raw
+
+    # --- writing
+
+    async def write(self, work: Callable[[Transaction], T], *, brief: bool = False) -> T:
+        """As `port.Database.write`; brief or not, it runs on the writer's thread, as every statement waits for the server."""
+        return await self._writing.write(work)
+
+    def health(self) -> dict[str, str]:
+        """The store, and "ok" or what is wrong with it."""
+        return {"store": self._writing.trouble or "ok"}
+
+    # --- other processes
+
+    def on_foreign_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` called, on the event loop, whenever another process has committed a change."""
+        self.turns.on_commit(call)
+
+    # --- set-up
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """A transaction around `rows` and `script`, which no other process's write can come between. Before `start`."""
+        raw = self._writing.raw
+        patience, raw.patience = raw.patience, _MIGRATION
+        try:
+            with self._translated():
+                self._writing.begin_alone()
+            yield
+            with self._translated():
+                raw.execute(b"COMMIT", prepare=False)
+        finally:
+            raw.patience = patience
+            if not raw.closed and raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                with suppress(psycopg.Error):
+                    raw.execute(b"ROLLBACK", prepare=False)
+
+    def script(self, text: str) -> None:
+        """Run statements in one transaction. For migrations, before `start`."""
+        with self._translated():
+            self._writing.raw.execute(text.encode(), prepare=False)
+
+    def rows(self, text: str) -> list[Row]:
+        """The rows of a query as text. For migrations and diagnosis."""
+        with self._translated():
+            if not self._started:
+                return self._writing.raw.execute(text.encode(), prepare=False).fetchall()
+            with connect(self._url, patience=self._scan_limit) as raw:
+                return raw.execute(text.encode(), prepare=False).fetchall()
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+
+def engine_version(database: PostgresDatabase) -> str:
+    """The version of the server."""
+    return cast(str, database.rows("SHOW server_version")[0][0])
+
+
+__all__: Sequence[str] = ["PostgresDatabase", "engine_version"]

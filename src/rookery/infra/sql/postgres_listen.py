@@ -1,0 +1,161 @@
+"""What a process hears of others by way of PostgreSQL: that they have committed, and whose turn it is.
+
+One connection of its own listens and holds the locks. The server lets go of them when the connection ends: at once where the
+process dies, and within seconds where it stands still or its host is gone, as it must say something every second.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from rookery.infra.sql.postgres_connect import AsyncConnection, connect_async
+from rookery.infra.sql.postgres_writer import CHANNEL, call_back
+from rookery.infra.workers.port import Worker
+
+_TURNS: Final = 0x5475726E
+"""The class of the advisory locks of turns: "Turn"."""
+
+_TICK: Final = 1.0
+"""Seconds between signs of life, which are tries to get the turns that others have."""
+
+_SILENCE: Final = 4.0
+"""Seconds without a sign of life after which the server lets go of the locks."""
+
+_DOUBT: Final = 3.0
+"""Seconds without an answer after which a turn is not relied on any more: before the server gives it to somebody else."""
+
+_LISTEN: Final = f"LISTEN {CHANNEL}".encode()
+_TAKE: Final = b"SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+_ALIVE: Final = b"SELECT 1"
+
+_log: Any = structlog.get_logger("rookery.sql")
+
+
+class Ear:
+    """Listens, and holds turns. Its methods are for the event loop."""
+
+    def __init__(self, url: str, own: Callable[[], int]) -> None:
+        """`own` tells the server's number for the connection whose commits are this process's."""
+        self._url = url
+        self._own = own
+        self._commits: list[Callable[[], None]] = []
+        self._wanted: dict[str, list[Callable[[], None]]] = {}
+        self._held: set[str] = set()
+        self._answered = 0.0
+        self._telling = False
+        self.worker = Worker("listener", self._run)
+        """What listens, for a watchdog. It begins with the first who asks for anything."""
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` called whenever another process may have committed."""
+        self._commits.append(call)
+        self.worker.start()
+
+    # --- turns
+
+    def want(self, name: str, call: Callable[[], None]) -> None:
+        """Ask for the turn `name`; `call` is called whenever this process has got any, or lost some."""
+        self._wanted.setdefault(name, []).append(call)
+        self.worker.start()
+
+    def has(self, name: str) -> bool:
+        """Whether it is this process's turn, as far as can be known."""
+        return name in self._held and time.monotonic() < self._answered + _DOUBT
+
+    async def drop(self, call: Callable[[], None]) -> None:
+        """Let others have the turns that were asked for with `call`."""
+        for name, calls in list(self._wanted.items()):
+            if call in calls:
+                calls.remove(call)
+            if not calls:
+                del self._wanted[name]
+        # The server lets go of them with the connection.
+        await self.worker.stop()
+        self._lose()
+        if self._commits or self._wanted:
+            self.worker.start()
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        self._commits.clear()
+        await self.worker.stop()
+        self._held.clear()
+
+    async def _run(self) -> None:
+        failed = False
+        while True:
+            self.worker.beat()
+            try:
+                raw = await connect_async(
+                    self._url,
+                    idle_session_timeout=int(_SILENCE * 1000),
+                    tcp_keepalives_idle=1,
+                    tcp_keepalives_interval=1,
+                    tcp_keepalives_count=3,
+                    client_connection_check_interval=1000,
+                )
+                try:
+                    await self._listen(raw)
+                finally:
+                    self._lose()
+                    raw.pgconn.finish()
+            except psycopg.Error as error:
+                if not failed:
+                    _log.warning("nothing is heard of other processes", error=" ".join(str(error).split()))
+                failed = True
+            self.worker.rest()
+            await asyncio.sleep(_TICK / 2)
+
+    async def _listen(self, raw: AsyncConnection) -> None:
+        await raw.execute(_LISTEN, prepare=False)
+        # Whatever happened while nobody listened.
+        self._tell()
+        while True:
+            self.worker.beat()
+            await self._tick(raw)
+            self.worker.rest()
+            async for heard in raw.notifies(timeout=_TICK):
+                if heard.pid != self._own():
+                    self._tell()
+
+    async def _tick(self, raw: AsyncConnection) -> None:
+        asked = time.monotonic()
+        if asked > self._answered + _DOUBT:
+            # Somebody else may have had them meanwhile; whoever relies on one looks again.
+            self._lose()
+        got = False
+        lacking = self._wanted.keys() - self._held
+        for name in sorted(lacking):
+            row = await (await raw.execute(_TAKE, (_TURNS, name))).fetchone()
+            if row is not None and row[0]:
+                self._held.add(name)
+                got = True
+        if not lacking:
+            await raw.execute(_ALIVE)
+        self._answered = asked
+        if got:
+            self._tell_turns()
+
+    def _lose(self) -> None:
+        if self._held:
+            self._held.clear()
+            self._tell_turns()
+
+    def _tell_turns(self) -> None:
+        for call in {call for calls in self._wanted.values() for call in calls}:
+            call_back(call)
+
+    def _tell(self) -> None:
+        """Once, for all that is heard in one turn of the loop."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._telling = False
+        for call in list(self._commits):
+            call_back(call)
