@@ -36,6 +36,7 @@ from tests.infra.rpc.contract import (
 )
 
 LOCAL = {
+    "rookery.services.live.contract.Sink",
     "rookery.services.moderation.contract.Acts",
     "rookery.services.tweets.contract.Screen",
     "rookery.services.users.contract.ProfileScreen",
