@@ -36,7 +36,9 @@ from tests.infra.rpc.contract import (
 )
 
 LOCAL = {
+    "rookery.services.live.contract.Live",
     "rookery.services.live.contract.Sink",
+    "rookery.services.live.contract.Stream",
     "rookery.services.moderation.contract.Acts",
     "rookery.services.tweets.contract.Screen",
     "rookery.services.users.contract.ProfileScreen",
