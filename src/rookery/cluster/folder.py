@@ -237,8 +237,7 @@ def toml(value: Any) -> str:
         inside: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         return "{ " + ", ".join(f"{json.dumps(str(name))} = {toml(one)}" for name, one in inside.items()) + " }"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    if isinstance(value, str):
-        # A string of JSON is one of TOML, DEL apart, which nobody sets.
-        return json.dumps(value)
+        several: Iterable[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return "[" + ", ".join(map(toml, several)) + "]"
+    # What JSON calls a string, a number or a truth is one in TOML, but for DEL in a string, which nobody sets.
     return json.dumps(value)

@@ -25,7 +25,8 @@ class Target(msgspec.Struct, frozen=True):
 
 _HEAD: Final = """\
 global
-    maxconn 20000
+    # As many connections as the limit of open files allows; what containers have is no limit.
+    fd-hard-limit 100000
     # What is still open when it is told to end, a stream for instance, is open for so long.
     hard-stop-after 5s
 

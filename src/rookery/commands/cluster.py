@@ -42,7 +42,7 @@ def up(
     found = _cluster(data, profile)
     tell = _silent if as_json else say
     # A command that is ended takes back what it has begun.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _give_up)
     if not foreground:
         found.up(port, tell)
         _show(found.status(), as_json)
@@ -94,6 +94,10 @@ def _cluster(data: Path | None, profile: str) -> "Cluster":
     from rookery.cluster.running import Cluster
 
     return Cluster(layout_of(profile), data or Path(os.environ.get("ROOKERY_DATA", "data")))
+
+
+def _give_up(*_: Any) -> None:
+    sys.exit(143)
 
 
 def _silent(_: str) -> None:
