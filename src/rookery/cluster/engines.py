@@ -62,7 +62,7 @@ def program(name: str) -> Path | None:
         if found:
             return found[-1]
     there = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/bin", "/usr/sbin")))
-    return None if there is None else Path(there).resolve()
+    return None if there is None else Path(there).absolute()
 
 
 class Redis:

@@ -74,13 +74,27 @@ _LIVE: Final = """\
 """
 
 
-def configuration(public: str, operators: str, gateways: Sequence[Target], live: Sequence[Target]) -> str:
-    """The text of haproxy.cfg: addresses to listen on (`host:port`), and where requests go.
+_NAMES: Final = """\
+resolvers names
+    nameserver first {resolver}
+    # A process that was started again may have another address.
+    hold valid 5s
+"""
+
+
+def configuration(
+    public: str, operators: str, gateways: Sequence[Target], live: Sequence[Target], *, resolver: str = ""
+) -> str:
+    """The text of haproxy.cfg: addresses to listen on (`host:port`), and where requests go. Where targets have names that come and go, the
+    server of names (`address:port`) is asked for them.
 
     A process that is told to end says on /readyz that it is not ready, and goes on until nothing is sent to it: so it is ended without a
     failed request. Where none is ready, as the database is away, those that live tell people so in their own words.
     """
     parts = [_HEAD.format(public=public, operators=operators)]
+    if resolver:
+        parts.append(_NAMES.format(resolver=resolver))
+    more_of_each = " resolvers names init-addr libc,none" if resolver else ""
     for name, targets, more in (("gateways", gateways, ""), ("live", live, _LIVE)):
         for suffix, page in (("", "/readyz"), ("-unready", "/livez")):
             lines = [
@@ -89,7 +103,7 @@ def configuration(public: str, operators: str, gateways: Sequence[Target], live:
                 f"    http-check send meth GET uri {page} ver HTTP/1.1 hdr Host localhost",
                 "    http-check expect status 200",
                 *(
-                    f"    server {one.name} {one.host}:{one.port} check port {one.metrics_port} inter 500ms"
+                    f"    server {one.name} {one.host}:{one.port} check port {one.metrics_port}{more_of_each}"
                     for one in targets
                 ),
             ]

@@ -119,7 +119,7 @@ class Child:
             lines = self.log.read_bytes()[-4_000:].decode("utf-8", "replace").splitlines()
         except OSError:
             lines = []
-        return "; ".join([*(line.strip() for line in lines[-3:]), f"see {self.log}"])
+        return "; ".join([*(line.strip()[:200] for line in lines[-3:]), f"see {self.log}"])
 
     def memory(self) -> int | None:
         """Bytes that it and its children take, what they share counted once; None where it does not run."""

@@ -55,23 +55,25 @@ class Cluster:
     def __init__(self, layout: Layout, folder: Path) -> None:
         self.layout = layout
         self.folder = ClusterFolder(folder, layout)
-        self._begun: list[str] = []
         self._parts: dict[tuple[str, int], Any] = {}
 
     # --- the commands
 
     def up(self, port: int | None = None, tell: Tell = lambda _: None) -> None:
-        """Start what does not run, and wait until all of it is healthy. Raises ClusterError; what was started is ended then."""
+        """Start what does not run, and wait until all of it is healthy. Raises ClusterError; a cluster of which nothing ran before is
+        taken down then.
+        """
         self._check_installed()
         self.folder.begin()
         with self.folder.lock():
             self._check_port(port)
             self.folder.remember(port)
-            self._begun = []
+            ran = any(self._child(name).pid is not None for name in self.names)
             try:
                 self._start_all(tell)
             except BaseException:
-                self._end(self._begun, tell)
+                if not ran:
+                    self._end(self.names, tell)
                 raise
 
     def down(self, tell: Tell = lambda _: None) -> None:
@@ -144,27 +146,27 @@ class Cluster:
             if not postgres.made:
                 tell("making the database")
                 postgres.make()
-            self._begin("postgres", tell)
+            tell("starting postgres")
             postgres.start()
         postgres.provide(self.layout.database, known["database"], self.layout.database)
         postgres.provide(REPLICATION, known["replication"], None)
         if self.layout.replica:
             self._start_replica(replica, postgres, tell)
         if redis.child.pid is None:
-            self._begin("redis", tell)
+            tell("starting redis")
             redis.start()
         first, *others = self.layout.processes
         # The first one brings the tables up to date; then the others need not wait for each other.
         for group in ((first,), others):
             for process in group:
                 if self._child(process.name).pid is None:
-                    self._begin(process.name, tell)
+                    tell(f"starting {process.name}")
                     self._start_process(process)
             for process in group:
                 self._await_process(process)
         haproxy = self._haproxy()
         if haproxy.child.pid is None:
-            self._begin("haproxy", tell)
+            tell("starting haproxy")
             haproxy.start(self.folder.targets("gateway"), self.folder.targets("live"))
         self._await_haproxy([process.name for process in self.layout.processes])
 
@@ -172,7 +174,7 @@ class Cluster:
         if replica.child.pid is None:
             if not replica.made:
                 replica.copy(primary, self.folder.state().secrets["replication"])
-            self._begin("replica", tell)
+            tell("starting replica")
             replica.start()
         if not replica.follow():
             tell("making the replica anew, as it can't follow any more")
@@ -198,10 +200,6 @@ class Cluster:
         asked = {process.name for process in self.layout.processes if process.public and process.name in names}
         if asked and haproxy.child.pid is not None:
             haproxy.child.until(lambda: asked <= haproxy.up(), _NOTICE)
-
-    def _begin(self, name: str, tell: Tell) -> None:
-        tell(f"starting {name}")
-        self._begun.append(name)
 
     # --- ending
 
