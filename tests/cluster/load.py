@@ -32,7 +32,9 @@ class Load:
                     if answer.status_code == wanted:
                         self.good += 1
                     else:
-                        self.bad.append(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:200]}")
+                        self.bad.append(
+                            f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:200]}"
+                        )
                 await asyncio.sleep(0.005)
 
     async def more(self, number: int) -> None:

@@ -237,7 +237,7 @@ def toml(value: Any) -> str:
         inside: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         return "{ " + ", ".join(f"{json.dumps(str(name))} = {toml(one)}" for name, one in inside.items()) + " }"
     if isinstance(value, (list, tuple)):
-        several: Iterable[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        several: list[Any] = [*value]
         return "[" + ", ".join(map(toml, several)) + "]"
     # What JSON calls a string, a number or a truth is one in TOML, but for DEL in a string, which nobody sets.
     return json.dumps(value)
