@@ -181,9 +181,11 @@ class ClusterFolder:
         said = self.network_settings()
         if "objects" in said:
             given["objects"] = said["objects"]
-        if "trusted_proxies" in said:
-            given["trusted_proxies"] = [*given["trusted_proxies"], *said["trusted_proxies"]]
-        return given
+        return given | {"trusted_proxies": self.proxies()}
+
+    def proxies(self) -> list[str]:
+        """Who may stand before HAProxy, which is one of them: what is on this machine, and what the operator adds."""
+        return [*self.surroundings().proxies, *self.network_settings().get("trusted_proxies", ())]
 
     def _write(self, folder: Path, settings: Mapping[str, Any]) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
