@@ -1136,7 +1136,9 @@ async def test_a_group_of_other_processes_is_followed(database, place, clock, ef
         assert await follower.reached("g", 2, WAIT)
     await follower.publish(notes(3))
     assert not await follower.reached("g", 3, 0.05)
-    assert (await follower.handled(), await effects()) == (2, [1, 2]), "it holds nothing back but what the group has yet to do"
+    assert (await follower.handled(), await effects()) == (2, [1, 2]), (
+        "it holds nothing back but what the group has yet to do"
+    )
     await follower.stop()
     await beside.close()
 

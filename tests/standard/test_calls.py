@@ -14,7 +14,18 @@ from tests.gateways.rest.conftest import serving
 from tests.gateways.web.conftest import Browser, Site
 from tests.support import network_in
 
-CORE = ("users", "graph", "tweets", "processor", "notifications", "moderation", "drafts", "archives", "analytics", "ops")
+CORE = (
+    "users",
+    "graph",
+    "tweets",
+    "processor",
+    "notifications",
+    "moderation",
+    "drafts",
+    "archives",
+    "analytics",
+    "ops",
+)
 REMOTE = ("notifications", "moderation", "drafts", "archives", "ops")
 MOST = 3
 
