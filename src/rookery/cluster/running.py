@@ -16,10 +16,10 @@ import msgspec
 
 from rookery.cluster import ClusterError
 from rookery.cluster.engines import REPLICATION, Postgres, Redis, missing, program
-from rookery.cluster.folder import ClusterFolder, taken
+from rookery.cluster.folder import ClusterFolder
 from rookery.cluster.haproxy import HAProxy, get
 from rookery.cluster.layout import Layout, Process
-from rookery.cluster.processes import Child
+from rookery.cluster.processes import Child, taken
 
 _START: Final = 120.0
 """Seconds that a process may take until it is ready: the first one brings the tables up to date."""
