@@ -37,6 +37,7 @@ from rookery.infra.sql.port import Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError, Unavailable
+from rookery.kernel.ids import NO_LEASE
 from rookery.kernel.pages import Page
 
 _BATCH = 500
@@ -595,9 +596,10 @@ class SqlEventLog:
 
 def _is_away(group: Group, error: Exception) -> bool:
     """Whether no event is to blame, but an engine that the handler works on: the group waits for it, and who asks how far it has come is
-    not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too.)
+    not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too; but
+    for the ids that it may need.)
     """
-    return group.handler is not None and isinstance(error, Unavailable)
+    return isinstance(error, Unavailable) and (group.handler is not None or error.code == NO_LEASE)
 
 
 def _turn(group: Group) -> str:
