@@ -19,6 +19,7 @@ import structlog
 from rookery.infra.events import admin
 from rookery.infra.events import tables as t
 from rookery.infra.events.groups import CutShort, Group, InHand
+from rookery.infra.events.partitions import Partitions
 from rookery.infra.events.port import (
     Appended,
     Event,
@@ -67,6 +68,7 @@ class SqlEventLog:
         self._stopping = asyncio.Event()
         self._newest = 0
         self._recent = Recent()
+        self._partitions = Partitions(database) if database.dialect == "postgresql" else None
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
 
@@ -525,8 +527,12 @@ class SqlEventLog:
     async def trim(self, keep: Millis) -> int:
         """Delete events older than `keep` ms that every group has handled; how many. Events of no group go by age alone."""
         upto = await self.handled()
-        before = self._clock.now() - keep
+        now = self._clock.now()
+        before = now - keep
         total = 0
+        if self._partitions is not None:
+            await self._partitions.make(now, keep)
+            total, upto = await self._partitions.trim(upto, before, keep)
         while True:
             # In chunks, so that no request waits long for the writer.
             gone = await self._database.write(lambda tx: tx.run(t.TRIM, upto=upto, before=before, limit=_TRIM_CHUNK))

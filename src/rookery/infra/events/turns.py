@@ -11,6 +11,11 @@ class Watched(Database, Protocol):
     """A database that tells when another process may have changed it."""
 
     @property
+    def dialect(self) -> str:
+        """Its SQL. The log's table is in partitions where that is "postgresql"."""
+        ...
+
+    @property
     def turns(self) -> Turns | None:
         """None where no process waits for another."""
         ...
