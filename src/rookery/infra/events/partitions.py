@@ -39,6 +39,11 @@ _LIST = Statement(
 _HEAD = Statement(text('SELECT "offset" FROM events_head'))
 _OLDEST = Statement(text('SELECT "offset", at FROM events_log ORDER BY "offset" LIMIT 1'))
 _FROM = Statement(text('SELECT "offset", at FROM events_log WHERE "offset" >= :start ORDER BY "offset" LIMIT 1'))
+_LAST = Statement(
+    text(
+        'SELECT "offset", at FROM events_log WHERE "offset" >= :start AND "offset" < :end ORDER BY "offset" DESC LIMIT 1'
+    )
+)
 _HASTE = Statement(text(f"SET LOCAL lock_timeout = {_LOCK_MS}"))
 _NO_HASTE = Statement(text("SET LOCAL lock_timeout TO DEFAULT"))
 
@@ -68,13 +73,14 @@ class Partitions:
         gone = 0
         parts = await self._list()
         for part in [part for part in parts if part.end <= upto + 1]:
-            last = await self._edge(part, "DESC")
+            last = await self._database.one(_LAST, start=part.start, end=part.end)
             if last is not None and last[1] >= before:
                 break
-            first = await self._edge(part, "ASC")
+            first = await self._database.one(_FROM, start=part.start)
             if not await self._drop(part):
                 return gone, 0
-            gone += last[0] - first[0] + 1 if last is not None and first is not None else 0
+            if first is not None and last is not None:
+                gone += last[0] - first[0] + 1
             parts.remove(part)
             _log.info("partition of the event log removed", partition=part.name, end=part.end)
         return gone, min(upto, await self._upto(parts, keep))
@@ -120,17 +126,11 @@ class Partitions:
             if offset < part.start:
                 return part.start - 1
             if offset < part.end:
-                newest = await self._edge(part, "DESC")
+                newest = await self._database.one(_LAST, start=part.start, end=part.end)
                 full = newest is not None and newest[0] == part.end - 1
                 waited_for = full and newest is not None and newest[1] - at <= keep // _SLOW
                 return 0 if waited_for else part.end - 1
         return offset + _LARGEST
-
-    async def _edge(self, part: _Part, order: str) -> Row | None:
-        """The offset and the moment of the partition's first or last event; None if it is empty."""
-        return await self._database.one(
-            Statement(text(f'SELECT "offset", at FROM {part.name} ORDER BY "offset" {order} LIMIT 1'))
-        )
 
     async def _drop(self, part: _Part) -> bool:
         """Whether it is gone."""
