@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ class Fair:
 
     def has(self, name: str) -> bool:
         return name in self.given
+
+    async def held(self, names: Sequence[str]) -> set[str]:
+        return self.given & set(names)
 
     def leave(self, call: Callable[[], None]) -> None:
         self.wanted = {name: [one for one in calls if one != call] for name, calls in self.wanted.items()}
@@ -240,6 +243,7 @@ async def test_of_two_processes_one_works_and_a_turn_that_is_left_goes_over_whil
             digging.worker.start()
         await asyncio.sleep(1.5)
         assert [digging.begun for digging in others] == [0, 0]
+        assert await two.turns.held(["worker a", "worker b", "worker c"]) == {"worker a", "worker b"}
 
         await both[0].worker.stop()
 

@@ -44,8 +44,8 @@ _LAST = Statement(
         'SELECT "offset", at FROM events_log WHERE "offset" >= :start AND "offset" < :end ORDER BY "offset" DESC LIMIT 1'
     )
 )
-_HASTE = Statement(text(f"SET LOCAL lock_timeout = {_LOCK_MS}"))
-_NO_HASTE = Statement(text("SET LOCAL lock_timeout TO DEFAULT"))
+_HASTE: Final = f"SET LOCAL lock_timeout = {_LOCK_MS}"
+_NO_HASTE: Final = "SET LOCAL lock_timeout TO DEFAULT"
 
 _BOUNDS = re.compile(r"FOR VALUES FROM \('?(\w+)'?\) TO \('?(\d+)'?\)")
 
@@ -100,14 +100,8 @@ class Partitions:
             # What has come since the former one was full stays among the rest.
             begin = max(parts[-1].end if parts else 0, head + 1)
             name = f"events_log_{begin}"
-            tx.run(Statement(text(f"CREATE TABLE {name} (LIKE events_log INCLUDING DEFAULTS)")))
-            tx.run(
-                Statement(
-                    text(
-                        f"ALTER TABLE events_log ATTACH PARTITION {name} FOR VALUES FROM ({begin}) TO ({begin + size})"
-                    )
-                )
-            )
+            _run(tx, f"CREATE TABLE {name} (LIKE events_log INCLUDING DEFAULTS)")
+            _run(tx, f"ALTER TABLE events_log ATTACH PARTITION {name} FOR VALUES FROM ({begin}) TO ({begin + size})")
             return begin
 
         if begun := await self._in_haste(work):
@@ -136,7 +130,7 @@ class Partitions:
         """Whether it is gone."""
 
         def work(tx: Transaction) -> bool:
-            tx.run(Statement(text(f"DROP TABLE IF EXISTS {part.name}")))
+            _run(tx, f"DROP TABLE IF EXISTS {part.name}")
             return True
 
         return bool(await self._in_haste(work))
@@ -145,9 +139,9 @@ class Partitions:
         """What `work` returns; 0 where it would have had to wait for readers. It is done another time then."""
 
         def hurried(tx: Transaction) -> int:
-            tx.run(_HASTE)
+            _run(tx, _HASTE)
             done = work(tx)
-            tx.run(_NO_HASTE)
+            _run(tx, _NO_HASTE)
             return done
 
         try:
@@ -171,6 +165,11 @@ def _listed(rows: Sequence[Row]) -> list[_Part]:
 def _half_full(parts: list[_Part], head: int) -> bool:
     """Whether the newest one is, so that another one is needed."""
     return not parts or head >= (parts[-1].start + parts[-1].end) // 2
+
+
+def _run(tx: Transaction, command: str) -> None:
+    """What changes tables is none of the statements that are compiled once."""
+    tx.run(Statement(text(command)))
 
 
 def _row(row: Row | None) -> Row:

@@ -69,6 +69,9 @@ class SqlEventLog:
         self._newest = 0
         self._recent = Recent()
         self._partitions = Partitions(database) if database.dialect == "postgresql" else None
+        self._suspected: set[str] = set()
+        self.deserted: set[str] = set()
+        """Durable groups that nobody handles events for, as of the last two rounds of retention, while they keep it from going on."""
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
 
@@ -192,7 +195,7 @@ class SqlEventLog:
         self._database.on_foreign_commit(self._wake_for_foreign)
         for group in groups:
             if group.handler is None and self._database.turns is not None:
-                self._database.turns.want(_turn(group), self.wake)
+                self._database.turns.want(_turn(group.name), self.wake)
             group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
             group.worker.start()
             self.workers.append(group.worker)
@@ -269,7 +272,7 @@ class SqlEventLog:
 
     def _has_turn(self, group: Group) -> bool:
         turns = self._database.turns
-        return turns is None or group.handler is not None or turns.has(_turn(group))
+        return turns is None or group.handler is not None or turns.has(_turn(group.name))
 
     async def _stand_by(self, group: Group) -> None:
         """Follow the process whose turn it is, until it ends; then go on where it was."""
@@ -527,6 +530,7 @@ class SqlEventLog:
     async def trim(self, keep: Millis) -> int:
         """Delete events older than `keep` ms that every group has handled; how many. Events of no group go by age alone."""
         upto = await self.handled()
+        await self._look_for_deserted(upto)
         now = self._clock.now()
         before = now - keep
         total = 0
@@ -539,6 +543,23 @@ class SqlEventLog:
             total += gone
             if gone < _TRIM_CHUNK:
                 return total
+
+    async def _look_for_deserted(self, upto: int) -> None:
+        """Tell of durable groups that hold events back and that nobody handles any for, this time and the time before."""
+        if not self.workers:
+            return
+        turns = self._database.turns
+        rows = await self._database.all(t.ALL_GROUPS)
+        names = {name: offset for name, offset, durable, _ in rows if durable and name not in self._groups}
+        if turns is not None:
+            # Another process may have a group of a service that this one does not run.
+            held = await turns.held([_turn(name) for name in names])
+            names = {name: offset for name, offset in names.items() if _turn(name) not in held}
+        found = {name for name, offset in names.items() if offset == upto}
+        for name in sorted(found & self._suspected - self.deserted):
+            _log.warning("nobody handles the events of a group, and no later ones are removed", group=name, offset=upto)
+        self.deserted = found & self._suspected
+        self._suspected = found
 
     async def handled(self) -> int:
         """The offset up to which every group has handled all, and events may be removed. The newest event stays, so that the log
@@ -608,5 +629,5 @@ def _is_away(group: Group, error: Exception) -> bool:
     return isinstance(error, Unavailable) and (group.handler is not None or error.code == NO_LEASE)
 
 
-def _turn(group: Group) -> str:
-    return f"consumer {group.name}"
+def _turn(group: str) -> str:
+    return f"consumer {group}"

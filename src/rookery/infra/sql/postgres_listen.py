@@ -6,12 +6,15 @@ process dies, and within seconds where it stands still or its host is gone, as i
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 import psycopg
 import structlog
+from sqlalchemy import text
 
+from rookery.infra.sql.port import Row, Statement
 from rookery.infra.sql.postgres_connect import AsyncConnection, connect_async
 from rookery.infra.sql.postgres_writer import CHANNEL, call_back
 from rookery.infra.workers.port import Worker
@@ -34,16 +37,26 @@ _LEAVE: Final = b"SELECT pg_advisory_unlock(%s, hashtext(%s))"
 _LEAVE_ALL: Final = b"SELECT pg_advisory_unlock_all()"
 _ALIVE: Final = b"SELECT 1"
 
+_HELD: Final = Statement(
+    text(
+        "SELECT name FROM json_array_elements_text(CAST(:names AS JSON)) AS wanted (name) "
+        "WHERE hashtext(name)::BIGINT & 4294967295 IN (SELECT objid::BIGINT FROM pg_locks WHERE locktype = 'advisory' "
+        f"AND classid::BIGINT = {_TURNS} AND objsubid = 2 AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+    )
+)
+
 _log: Any = structlog.get_logger("rookery.sql")
 
 
 class Ear:
     """Listens, and holds turns. Its methods are for the event loop."""
 
-    def __init__(self, url: str, own: Callable[[], int]) -> None:
-        """`own` tells the server's number for the connection whose commits are this process's."""
+    def __init__(self, url: str, own: Callable[[], int], read: Callable[..., Awaitable[Sequence[Row]]]) -> None:
+        """`own` tells the server's number for the connection whose commits are this process's; `read` is `Database.all`."""
         self._url = url
         self._own = own
+        self._read = read
         self._commits: list[Callable[[], None]] = []
         self._wanted: dict[str, list[Callable[[], None]]] = {}
         self._held: set[str] = set()
@@ -68,6 +81,11 @@ class Ear:
     def has(self, name: str) -> bool:
         """Whether it is this process's turn, as far as can be known."""
         return name in self._held and time.monotonic() < self._answered + _DOUBT
+
+    async def held(self, names: Sequence[str]) -> set[str]:
+        """Those of the turns that some process has."""
+        rows = await self._read(_HELD, names=msgspec.json.encode(list(names)).decode())
+        return {name for (name,) in rows}
 
     def leave(self, call: Callable[[], None]) -> None:
         """Let others have, with the next sign of life, the turns that were asked for with `call`."""

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -75,6 +75,10 @@ class Turns(Protocol):
         ...
 
     def has(self, name: str) -> bool: ...
+
+    async def held(self, names: Sequence[str]) -> set[str]:
+        """Those of the turns that some process has."""
+        ...
 
     def leave(self, call: Callable[[], None]) -> None:
         """Let others have, within a second or so, the turns that were asked for with `call`."""
