@@ -10,13 +10,17 @@ JOBS  ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test faults lint format bench catalogs screenshots lock clean FORCE
+.PHONY: help run engines test faults lint format bench catalogs screenshots lock clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo --live $(ARGS)
+
+# What runs beside this program, on this machine, and the libraries that speak with it.
+engines: $(ENV)/standard.stamp ## install PostgreSQL, Redis and HAProxy, for rookery cluster up
+	@scripts/install-engines postgres redis haproxy
 
 # Without wrk the smoke runs of the benchmarks are skipped, without Go the tests on a real S3 server, without Redis and PostgreSQL those
 # on them, and without Chromium those of the pages in a browser, with the reason; on CI nothing is.
@@ -64,7 +68,9 @@ screenshots: $(ENV)/dev.stamp ## remake the README's screenshots, on a demo netw
 lock: $(ENV)/dev.stamp ## remake the lock files; ARGS="--upgrade" brings newer versions
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs an environment of Python 3.11")'
 	@$(COMPILE) $(ARGS) --extra build --output-file requirements/run.txt pyproject.toml
-	@$(COMPILE) $(ARGS) --extra build --extra bench --extra traces --extra standard --extra dev --constraint requirements/run.txt \
+	@$(COMPILE) $(ARGS) --extra build --extra traces --extra standard --constraint requirements/run.txt \
+		--output-file requirements/standard.txt pyproject.toml
+	@$(COMPILE) $(ARGS) --extra build --extra bench --extra traces --extra standard --extra dev --constraint requirements/standard.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean: ## remove the environment and everything made by tools; data folders stay
@@ -87,9 +93,15 @@ $(ENV)/run.stamp: requirements/run.txt pyproject.toml $(ENV)/path
 	@$(LINK)
 	@touch $@
 
-# This lock holds all of run.txt, at the same versions.
+# This lock holds all of run.txt, at the same versions, and the one below all of both.
+$(ENV)/standard.stamp: requirements/standard.txt pyproject.toml $(ENV)/path
+	@echo "Installing what the standard profile needs"
+	@$(PIP) install --quiet --require-hashes --requirement requirements/standard.txt
+	@$(LINK)
+	@touch $(ENV)/run.stamp $@
+
 $(ENV)/dev.stamp: requirements/dev.txt pyproject.toml $(ENV)/path
 	@echo "Installing what the tests and checks need"
 	@$(PIP) install --quiet --require-hashes --requirement requirements/dev.txt
 	@$(LINK)
-	@touch $(ENV)/run.stamp $@
+	@touch $(ENV)/run.stamp $(ENV)/standard.stamp $@
