@@ -81,15 +81,15 @@ class NodeLease:
         clock: Clock,
         name: str,
         *,
-        length: Millis = LENGTH,
+        length: Millis = 0,
         allow_ahead: Millis = HOUR,
     ) -> None:
-        """`name` tells operators who holds the node. `clock` may be ahead of the database's by `allow_ahead` ms at most."""
+        """`length` is how far the lease reaches (ms; 0: `LENGTH`). `name` tells operators who holds the node. `clock` may be ahead of the database's by `allow_ahead` ms at most."""
         self._database = database
         self._clock = clock
         # Nobody else's, also where the database has forgotten its newest commits and gives the same token again.
         self._holder = f"{name} {uuid.uuid4()}"
-        self._length = length
+        self._length = length or LENGTH
         self._allow_ahead = allow_ahead
         self._token = 0
         self._end: Millis = 0
