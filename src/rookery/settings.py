@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     data: Path = Path("data")
     """The folder of everything that is kept."""
+    database: str = ""
+    """Where everything relational is kept: postgresql://…; empty: in the data folder."""
     host: str = "127.0.0.1"
     """The address that is listened on."""
     port: int = 8000

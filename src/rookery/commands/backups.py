@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import msgspec
 import typer
 
-from rookery.commands.common import Data, Json, require_network, settings_of, time_text
+from rookery.commands.common import Data, Json, interruptible, require_network, settings_of, time_text
 from rookery.kernel.clock import SystemClock
 from rookery.kernel.errors import NotFound
 from rookery.terminal import answer, bytes_bar, log_to_stderr, say, table
@@ -92,7 +92,7 @@ def backup(
         _list(objects, as_json)
         return
     if existing is not None:
-        _interruptible(_verify_existing(used, objects, existing, as_json))
+        interruptible(_verify_existing(used, objects, existing, as_json))
         return
     require_network(used)
     if distance is not None and keep is None and keep_days is None:
@@ -102,7 +102,7 @@ def backup(
         await _back_up(used, objects, verify, keep, keep_days, as_json)
 
     if distance is None:
-        _interruptible(one())
+        interruptible(one())
     else:
         asyncio.run(_rounds(one, distance))
 
@@ -134,7 +134,7 @@ def restore(
                 await restoring.restore(objects, manifest, used.data, progress)
         return manifest
 
-    manifest = _interruptible(work())
+    manifest = interruptible(work())
     lines = [
         f"backup {manifest.id} is in {used.data}: all as it was at {time_text(manifest.taken)}, {_size(manifest.size)}"
     ]
@@ -308,25 +308,3 @@ def _size(number: int) -> str:
 
 def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _interruptible(work: Any) -> Any:
-    """The result of `work`, which SIGINT and SIGTERM cancel, so that it can tidy up; then the exit code tells."""
-
-    async def run() -> Any:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work)
-        stopped_by: list[int] = []
-
-        def end(number: int) -> None:
-            stopped_by.append(number)
-            task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end, number)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            raise typer.Exit(128 + stopped_by[0]) from None
-
-    return asyncio.run(run())
