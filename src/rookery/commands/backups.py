@@ -115,28 +115,17 @@ def restore(
     ] = "latest",
     as_json: Json = False,
 ) -> None:
-    """Bring a backup back, into a data folder that is empty or not there yet."""
+    """Bring a backup back, into a data folder that is empty or not there yet, or into an empty PostgreSQL database."""
     from rookery import wiring
-    from rookery.backup import restoring
 
     used = settings_of(data)
     log_to_stderr(used.log_format, used.log_level)
     objects = wiring.open_objects(url)
-    restoring.require_no_network(used.data, wiring.DATABASE)
-
-    async def work() -> "Manifest":
-        manifest = await _choose(objects, chosen)
-        restoring.require_empty(used.data, manifest)
-        # No server begins on half of it.
-        async with wiring.server_lock(used):
-            with bytes_bar("restoring") as (started, progress):
-                started(sum(file.content for file in manifest.files))
-                await restoring.restore(objects, manifest, used.data, progress)
-        return manifest
-
-    manifest = interruptible(work())
+    work = _restore_database if used.database else _restore_folder
+    manifest: Manifest = interruptible(work(used, objects, chosen))
+    where = wiring.place_of(used)
     lines = [
-        f"backup {manifest.id} is in {used.data}: all as it was at {time_text(manifest.taken)}, {_size(manifest.size)}"
+        f"backup {manifest.id} is in {where}: all as it was at {time_text(manifest.taken)}, {_size(manifest.size)}"
     ]
     answer(as_json, _told(manifest) | {"data": str(used.data)}, lines)
 
@@ -155,7 +144,8 @@ async def _back_up(
         manifest = await making.make_backup(
             objects,
             lambda: wiring.open_snapshot(used),
-            database=wiring.DATABASE,
+            database=wiring.database_file(used),
+            engine=wiring.engine_of(used),
             clock=clock,
             started=started,
             progress=progress,
@@ -175,6 +165,56 @@ async def _back_up(
         f"backup {manifest.id}: {_size(manifest.size)} in {_size(manifest.stored)}, {manifest.seconds:.1f} s"
         + (", verified" if verify else "")
         + (f"; removed {len(removed)} old" if removed else "")
+    )
+
+
+async def _restore_folder(used: "Settings", objects: "Objects", chosen: str) -> "Manifest":
+    from rookery import wiring
+    from rookery.backup import restoring
+
+    restoring.require_no_network(used.data, wiring.DATABASE)
+    manifest = await _choose(objects, chosen)
+    _require_engine(used, manifest)
+    restoring.require_empty(used.data, manifest)
+    # No server begins on half of it.
+    async with wiring.server_lock(used):
+        with bytes_bar("restoring") as (started, progress):
+            started(sum(file.content for file in manifest.files))
+            await restoring.restore(objects, manifest, used.data, progress)
+    return manifest
+
+
+async def _restore_database(used: "Settings", objects: "Objects", chosen: str) -> "Manifest":
+    from rookery import wiring
+    from rookery.backup.restoring import fetch
+
+    await asyncio.to_thread(wiring.require_empty_database, used)
+    manifest = await _choose(objects, chosen)
+    _require_engine(used, manifest)
+    with tempfile.TemporaryDirectory(prefix="rookery-restore-") as aside:
+        folder = Path(aside) / "data"
+        # Each byte is looked at before any of it gets to the database.
+        with bytes_bar("reading back") as (started, progress):
+            started(sum(file.content for file in manifest.files))
+            await fetch(objects, manifest, folder, progress)
+        if found := await wiring.load_dump(used, manifest, folder):
+            raise BackupWrong(f"backup {manifest.id} was brought back, and is wrong: {'; '.join(found[:5])}")
+    return manifest
+
+
+def _require_engine(used: "Settings", manifest: "Manifest") -> None:
+    """Raises BackupWrong where the backup is of another kind of database than the one of the settings."""
+    from rookery import wiring
+
+    if manifest.engine == wiring.engine_of(used):
+        return
+    if manifest.engine == "sqlite":
+        raise BackupWrong(
+            f"backup {manifest.id} is of a data folder, and can't go into a PostgreSQL database by itself: restore it into a folder, "
+            "without the setting `database`, and move that with `rookery migrate`"
+        )
+    raise BackupWrong(
+        f"backup {manifest.id} is of a PostgreSQL database: name an empty one by the setting `database` (ROOKERY_DATABASE)"
     )
 
 
@@ -206,6 +246,7 @@ async def _verify(used: "Settings", objects: "Objects", manifest: "Manifest") ->
     from rookery.backup.restoring import fetch
 
     _require_known(manifest)
+    _require_engine(used, manifest)
     with tempfile.TemporaryDirectory(prefix="rookery-verify-") as aside:
         folder = Path(aside) / "data"
         with bytes_bar("reading back") as (started, progress):
