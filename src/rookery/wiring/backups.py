@@ -69,7 +69,7 @@ async def load_dump(settings: Settings, manifest: Manifest, folder: Path) -> lis
     """
     from rookery.infra.sql import postgres_dump
 
-    await asyncio.to_thread(postgres_dump.load, settings.database, folder / manifest.database)
+    await postgres_dump.load(settings.database, folder / manifest.database)
     return await asyncio.to_thread(postgres_dump.compare, settings.database, manifest.rows, manifest.sequences)
 
 

@@ -4,6 +4,7 @@
 themselves. What belongs to processes, and the name of the database's history, is not in a dump.
 """
 
+import asyncio
 import secrets
 import subprocess
 import tempfile
@@ -133,25 +134,35 @@ def require_empty_database(url: str) -> None:
         )
 
 
-def load(url: str, dump: Path) -> None:
+async def load(url: str, dump: Path) -> None:
     """Bring a dump back into an empty database, wholly or not at all. Raises DumpFailed, ProgramMissing, Unavailable."""
-    with _connect(url) as raw, _told(url):
-        restorer = program("pg_restore", raw.info.server_version // 10_000)
-        schema: str = _one(raw, "SELECT current_schema()")
+    restorer, schema = await asyncio.to_thread(_restorer, url)
     name, environment = connecting(url)
-    words: list[str | Path] = [
+    process = await asyncio.create_subprocess_exec(
         restorer, "--dbname", name, "--schema", schema, "--single-transaction", "--exit-on-error",
         "--no-owner", "--no-privileges", "--no-password", dump,
-    ]  # fmt: skip
-    done = subprocess.run(  # noqa: S603 - likewise
-        words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    if done.returncode:
-        raise DumpFailed(
-            f"pg_restore failed: {last_words(done.stderr.decode('utf-8', 'replace'))}; nothing was restored"
-        )
+        env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        _, errors = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise DumpFailed(f"pg_restore failed: {last_words(errors.decode('utf-8', 'replace'))}; nothing was restored")
+    # Or the first pages would be planned for empty tables.
+    await asyncio.to_thread(_analyze, url)
+
+
+def _restorer(url: str) -> tuple[Path, str]:
+    """The program, and the schema that it restores."""
     with _connect(url) as raw, _told(url):
-        # Or the first pages would be planned for empty tables.
+        return program("pg_restore", raw.info.server_version // 10_000), _one(raw, "SELECT current_schema()")
+
+
+def _analyze(url: str) -> None:
+    with _connect(url) as raw, _told(url):
         raw.execute("ANALYZE")
 
 
