@@ -160,7 +160,7 @@ async def _stoppable(mover: Mover, work: Callable[[], T]) -> T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         mover.stop = True
-        await asyncio.wait((running,))
+        await asyncio.gather(running, return_exceptions=True)
         raise
 
 

@@ -220,8 +220,8 @@ class Mover:
             )
 
     def _facts(self, rows: dict[str, int]) -> dict[str, int]:
-        # Offsets of groups move on with any start of a server, even where nobody writes anything.
-        return {"head": self._head(), **rows}
+        # Any start of a server writes down its groups, even where nobody does anything.
+        return {"head": self._head(), **{name: count for name, count in rows.items() if name not in _OF_PROCESSES}}
 
     def _copy(self, state: _State, moved: Moved, tell: Tell) -> None:
         total = sum(moved.rows.values())
