@@ -31,6 +31,13 @@ _MOVE: Final = 0x4D6F7665
 _STAYS: Final = frozenset({"sql_version", "sql_history"})
 """Tables that say something of their own database."""
 
+_KEPT: Final = {
+    # Groups in memory begin at the end with every process, under names of the processes where there are several.
+    "events_groups": "durable = 1",
+    "events_parked": "retry_at IS NULL OR group_name NOT IN (SELECT name FROM events_groups WHERE durable = 0)",
+}
+"""Rows that are moved, where not all are."""
+
 _OF_PROCESSES: Final = frozenset({"events_groups"})
 """Tables with rows even where nobody has an account: a server that was started once has written them."""
 
@@ -303,7 +310,9 @@ class Mover:
         places = [table.columns.index(name) for name in table.key]
         first = "" if places else "rowid, "
         while True:
-            where = "" if after is None else f" WHERE ({key}) > ({', '.join('?' * len(after))})"
+            where = f" WHERE ({_KEPT.get(table.name, '1')})"
+            if after is not None:
+                where += f" AND ({key}) > ({', '.join('?' * len(after))})"
             with Translated():
                 rows = cast(
                     "list[Row]",
@@ -320,11 +329,7 @@ class Mover:
                 return
 
     def _clean(self, table: _Table, row: Row, replaced: dict[str, int] | None) -> Row:
-        """The row as PostgreSQL can keep it, and as it means the same there."""
-        if table.name == "events_groups":
-            # A group that lived in memory has missed nothing where it begins anew: it starts at the log's end.
-            name, offset, durable, topics = row
-            return name, offset if durable else self._head(), durable, topics
+        """The row as PostgreSQL can keep it."""
         for place, value in enumerate(row):
             if type(value) is str and "\0" in value:
                 row = (*row[:place], value.replace("\0", NUL_BECOMES), *row[place + 1 :])
@@ -334,7 +339,7 @@ class Mover:
         return row
 
     def _count(self, table: _Table) -> int:
-        return self._file_value(f"SELECT count(*) FROM {_quoted(table.name)}")
+        return self._file_value(f"SELECT count(*) FROM {_quoted(table.name)} WHERE {_KEPT.get(table.name, '1')}")
 
     def _head(self) -> int:
         """The offset of the newest event that ever was."""
