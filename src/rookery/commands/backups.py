@@ -15,8 +15,8 @@ import typer
 
 from rookery.commands.common import Data, Json, interruptible, require_network, settings_of, time_text
 from rookery.kernel.clock import SystemClock
-from rookery.kernel.errors import NotFound
-from rookery.terminal import answer, bytes_bar, log_to_stderr, say, table
+from rookery.kernel.errors import NotFound, Unavailable
+from rookery.terminal import answer, bytes_bar, log_to_stderr, note, say, table
 
 if TYPE_CHECKING:
     from rookery.backup.catalog import Entry
@@ -180,7 +180,7 @@ async def _restore_folder(used: "Settings", objects: "Objects", chosen: str) -> 
     async with wiring.server_lock(used):
         with bytes_bar("restoring") as (started, progress):
             started(sum(file.content for file in manifest.files))
-            await restoring.restore(objects, manifest, used.data, progress)
+            await restoring.restore(objects, manifest, used.data, progress, wiring.forget_history)
     return manifest
 
 
@@ -199,6 +199,10 @@ async def _restore_database(used: "Settings", objects: "Objects", chosen: str) -
             await fetch(objects, manifest, folder, progress)
         if found := await wiring.load_dump(used, manifest, folder):
             raise BackupWrong(f"backup {manifest.id} was brought back, and is wrong: {'; '.join(found[:5])}")
+    try:
+        await wiring.forget_derived(used)
+    except Unavailable:
+        note("Redis is away; what it holds of the former state is not believed, but takes memory: flush it")
     return manifest
 
 

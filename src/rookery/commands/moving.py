@@ -36,8 +36,8 @@ def migrate(
 
     if not to.startswith(("postgresql://", "postgres://")):
         raise typer.BadParameter("a URL begins with postgresql://", param_hint="--to")
-    # The folder's own, whatever database the settings name by now.
-    used = settings_of(data, database="")
+    # The folder's own, whatever the settings name by now.
+    used = settings_of(data, database="", replica="", redis="", services=())
     log_to_stderr(used.log_format, used.log_level)
     require_network(used)
 
@@ -60,7 +60,8 @@ def _told(outcome: "Outcome") -> dict[str, Any]:
         "seconds": round(moved.seconds, 3),
         "timelines": outcome.timelines,
         "replaced_nul": moved.replaced,
-        "archives_left": outcome.archives,
+        "archives_left": outcome.archives_left,
+        "archives_moved": outcome.archives_moved,
     }
 
 
@@ -78,9 +79,12 @@ def _lines(outcome: "Outcome") -> list[str]:
         f"{number} values of {where} held the character NUL, which PostgreSQL can't keep; the replacement character stands for it"
         for where, number in moved.replaced.items()
     ]
-    if outcome.archives:
+    if outcome.archives_moved:
+        lines.append(f"{outcome.archives_moved} objects of archives were copied to where the setting `objects` says")
+    if outcome.archives_left:
         lines.append(
-            f"{outcome.archives} objects of archives stay in the folder's `archives`; keep `data` at this folder, or copy them"
+            f"{outcome.archives_left} objects of archives stay in the folder's `archives`: processes that serve them need this folder as "
+            "their `data`, or name another place by the setting `objects` and migrate again"
         )
     lines.append(
         "from now on the setting `database` is to name it; the folder's own database is as it was, and not used any more"

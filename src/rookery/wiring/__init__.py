@@ -66,6 +66,8 @@ from rookery.settings import Settings
 from rookery.wiring.backups import database_file as database_file
 from rookery.wiring.backups import engine_of as engine_of
 from rookery.wiring.backups import examine_copy as examine_copy
+from rookery.wiring.backups import forget_derived as forget_derived
+from rookery.wiring.backups import forget_history as forget_history
 from rookery.wiring.backups import knows_schema as knows_schema
 from rookery.wiring.backups import load_dump as load_dump
 from rookery.wiring.backups import open_objects as open_objects

@@ -55,6 +55,37 @@ def open_snapshot(settings: Settings) -> Snapshot:
     return sqlite_snapshot.Snapshot(settings.data / DATABASE)
 
 
+async def forget_history(file: Path) -> None:
+    """Let the SQLite database in `file`, which nobody uses, have a new history when it is next opened."""
+    from rookery.infra.sql.sqlite import SqliteDatabase
+
+    database = SqliteDatabase(file)
+    try:
+        if database.rows("SELECT 1 FROM sqlite_master WHERE name = 'sql_history'"):
+            database.script("DELETE FROM sql_history")
+    finally:
+        await database.close()
+
+
+async def forget_derived(settings: Settings) -> int:
+    """Remove from Redis what was derived of whatever the database held before; how many keys. They are of another history, and not
+    believed, but take memory. Raises Unavailable.
+    """
+    if not settings.redis:
+        return 0
+    from rookery.infra.redis.client import RedisClient
+
+    client = RedisClient(settings.redis)
+    removed = 0
+    try:
+        async for keys in client.scan(b"rookery:"):
+            await client.remove(keys)
+            removed += len(keys)
+    finally:
+        await client.close()
+    return removed
+
+
 def require_empty_database(settings: Settings) -> None:
     """Raises NotEmptyDatabase where the database that the settings name holds anything, Unavailable where it can't be reached."""
     from rookery.infra.sql import postgres_dump

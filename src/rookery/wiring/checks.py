@@ -33,8 +33,9 @@ class Repaired(msgspec.Struct):
 async def check(network: "Network", *, sample: int, seed: int) -> list[str]:
     """What is wrong with the data, in sentences; none where all is well.
 
-    The file itself, page by page; counts against rows, notifications' groups too, the hashtags' index against tweets, both directions
-    of follows, and up to `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random.
+    The file itself, page by page, or every value of a database elsewhere; counts against rows, notifications' groups too, the hashtags' index against tweets, both directions
+    of follows, and up to `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random,
+    as they are in Redis or made here.
     """
     if found := await asyncio.to_thread(network.database.verify):
         return found  # what can't be read can't be compared
@@ -67,10 +68,16 @@ async def rebuild(network: "Network", store: str, tell: Tell) -> Mended:
 
 async def heard(network: "Network") -> bool:
     """Wait until a running server has handled everything so far; False where it does not within some seconds. Without a server
-    there is nobody to wait for.
+    there is nobody to wait for. Of several processes on one database the durable groups are waited for; what a process has in its
+    memory hears of it in a moment.
     """
     head = await network.log.head()
     for _ in range(_HEARD_TRIES):
+        if network.settings.database:
+            if all(one.offset >= head or not one.lag for one in await network.log.status() if one.durable):
+                return True
+            await asyncio.sleep(_HEARD_EVERY)
+            continue
         groups = await asyncio.to_thread(ask_server, network.settings.data, EVENTS)
         if groups is None or all(one["offset"] >= head or not one["lag"] for one in groups):
             return True
@@ -86,7 +93,9 @@ async def _differences(network: "Network") -> list[str]:
 
 
 async def _timelines(network: "Network", sample: int, seed: int) -> list[str] | None:
-    """What differs in the cached timelines of the running server; None where none runs."""
+    """What differs in the cached timelines of the running server; None where none runs, or where the cache is everybody's."""
+    if network.settings.redis:
+        return None
     return await asyncio.to_thread(ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
 
 

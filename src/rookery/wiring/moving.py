@@ -11,6 +11,7 @@ import msgspec
 from rookery import migrations
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.sql.history import history_of
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.postgres import PostgresDatabase
@@ -31,6 +32,7 @@ from rookery.services.tweets.store import TweetStore
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
+from rookery.wiring.backups import open_objects
 from rookery.wiring.names import DATABASE
 from rookery.wiring.policies import hold_policy, timeline_policy, users_policy
 
@@ -49,8 +51,10 @@ class Outcome(msgspec.Struct):
     moved: Moved
     timelines: int
     """Home timelines that were found to be the same."""
-    archives: int
-    """Objects that stay in the folder."""
+    archives_moved: int
+    """Objects that were copied to where the settings say."""
+    archives_left: int
+    """Objects that stay in the folder, as the settings name no other place."""
 
 
 class _Reads:
@@ -120,7 +124,8 @@ async def move_network(settings: Settings, url: str, *, sample: int, seed: int, 
                 await _stoppable(mover, lambda: mover.complete(moved.rows))
         finally:
             await asyncio.to_thread(mover.close)
-    return Outcome(moved, compared, await asyncio.to_thread(_archives, settings.data / "archives"))
+    copied, left = await _move_archives(settings, tell)
+    return Outcome(moved, compared, copied, left)
 
 
 async def _compare(
@@ -164,5 +169,16 @@ async def _stoppable(mover: Mover, work: Callable[[], T]) -> T:
         raise
 
 
-def _archives(folder: Path) -> int:
-    return sum(path.is_file() for path in folder.rglob("*")) if folder.is_dir() else 0
+async def _move_archives(settings: Settings, tell: Tell) -> tuple[int, int]:
+    """Copy the folder's archives to where the settings say; how many objects were copied, and how many stay."""
+    folder = FolderObjects(settings.data / "archives")
+    found = await folder.list()
+    if not settings.objects or not found:
+        return 0, len(found)
+    target = open_objects(settings.objects)
+    there = {one.key: one.size for one in await target.list()}
+    lacking = [one for one in found if there.get(one.key) != one.size]
+    for number, one in enumerate(lacking, 1):
+        await target.put(one.key, await folder.get(one.key))
+        tell("archives", number, len(lacking))
+    return len(lacking), 0
