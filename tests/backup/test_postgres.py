@@ -20,12 +20,15 @@ from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.postgres import PostgresDatabase
 from rookery.kernel.clock import SystemClock
 from rookery.services.timelines.contract import RebuildRequested
+from rookery.services.users.contract import ProfileChange
+from rookery.settings import Settings
+from rookery.wiring import forget_derived, open_network
 from tests.backup.conftest import Here
 from tests.cli.conftest import ENVIRONMENT, Done
 from tests.conftest import MIGRATIONS
-from tests.engines import Postgres, postgres
+from tests.engines import Postgres, postgres, redis_server
 
-__all__ = ["postgres"]
+__all__ = ["postgres", "redis_server"]
 
 
 class On(Here):
@@ -104,6 +107,47 @@ def test_a_database_comes_back_as_it_was_with_another_history(network, other, pl
     here, there = asyncio.run(history(network.url)), asyncio.run(history(other.url))
     assert here != there, "what Redis holds of the one is nothing of the other"
     assert asyncio.run(history(other.url)) == there
+
+
+def test_a_backup_is_verified_in_a_database_of_its_own_which_is_gone_afterwards(network, place):
+    made = network.ok("backup", place, "--verify", "--json").json
+    assert made["verified"]
+    network.ok("backup", place, "--verify", "--backup", "latest")
+    assert rows(network.url, "SELECT count(*) FROM pg_database WHERE datname LIKE 'rookery_verify%'") == [(0,)]
+
+
+def test_what_redis_holds_of_a_later_state_is_not_believed_after_a_restore(network, other, place, redis_server):
+    async def named(url: str, name: str | None = None) -> str:
+        """What the network calls u1, once it has been given that name."""
+        used = Settings(data=place.parent / "process", database=url, redis=redis_server.url)
+        async with open_network(used) as opened:
+            found = (await opened.users.by_handles(["u1"]))["u1"]
+            if name is not None:
+                await opened.users.edit(found.id, ProfileChange(name=name))
+            return (await opened.users.get([found.id]))[found.id].name
+
+    asyncio.run(named(network.url, "Earlier"))
+    network.ok("backup", place)
+    assert asyncio.run(named(network.url, "Later")) == "Later"
+    assert asyncio.run(named(network.url)) == "Later"
+    other.ok("restore", place)
+    assert asyncio.run(named(other.url)) == "Earlier"
+    used = Settings(data=place.parent / "process", database=other.url, redis=redis_server.url)
+    assert asyncio.run(forget_derived(used)) > 0, "which is what restore does where the setting `redis` says so"
+    assert asyncio.run(named(other.url)) == "Earlier"
+
+
+def test_a_restored_database_is_checked_and_mended(network, other, place):
+    network.ok("backup", place)
+    other.ok("restore", place)
+    assert other.ok("check").out == "all is well\n"
+    with psycopg.connect(other.url, autocommit=True) as raw:
+        raw.execute("UPDATE tweets_authors SET tweets = tweets + 5")
+    wrong = other("check", "--json")
+    assert (wrong.code, len(wrong.json["differences"])) == (1, 3)
+    assert other.ok("rebuild", "counts", "--json").json["mended"] == 3
+    assert other.ok("check").out == "all is well\n"
+    assert other.ok("rebuild", "all", "--json").json["mended"] == 0
 
 
 def test_a_backup_under_load_is_a_state_that_was(databases, other, place):

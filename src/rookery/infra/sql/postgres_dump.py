@@ -19,7 +19,6 @@ from psycopg.conninfo import make_conninfo
 from rookery.infra.sql.postgres_connect import Connection, connect, server_of
 from rookery.infra.sql.postgres_errors import cannot_open
 from rookery.infra.sql.postgres_programs import connecting, last_words, program
-from rookery.kernel.errors import Unavailable
 
 _CHUNK: Final = 1 << 20
 """Bytes that are handed on at once."""
@@ -204,8 +203,6 @@ def _one(raw: Connection, text: str) -> Any:
 def _told(url: str) -> Generator[None]:
     try:
         yield
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise Unavailable("{server}: {reason}", server=server_of(url), reason=" ".join(str(error).split())) from error
     except psycopg.Error as error:
         raise cannot_open(server_of(url), error) from error
 
