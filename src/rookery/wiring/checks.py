@@ -12,6 +12,7 @@ import msgspec
 from rookery.kernel.mending import Mended, Tell, version_floor
 from rookery.services.ops.contract import ForgetRequested
 from rookery.services.timelines.contract import RebuildRequested
+from rookery.services.timelines.service import GROUP
 from rookery.services.tweets.repair import TweetRepair
 from rookery.wiring.names import CHECK_TIMELINES, EVENTS, SERVER_FILE
 
@@ -93,10 +94,15 @@ async def _differences(network: "Network") -> list[str]:
 
 
 async def _timelines(network: "Network", sample: int, seed: int) -> list[str] | None:
-    """What differs in the cached timelines of the running server; None where none runs, or where the cache is everybody's."""
-    if network.settings.redis:
-        return None
-    return await asyncio.to_thread(ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
+    """What differs in cached timelines: in Redis, or in those of the running server; None where none runs."""
+    if not network.settings.redis:
+        path = f"{CHECK_TIMELINES}?{sample=}&{seed=}"
+        return await asyncio.to_thread(ask_server, network.settings.data, path)
+    if not network.log.workers:
+        # The processes go on with their groups; how far the fan-out has come says when timelines can be judged.
+        network.log.follow(GROUP)
+        await network.log.start()
+    return await network.timelines.differences(await network.users_store.sample(sample, seed))
 
 
 def _tweets(network: "Network") -> TweetRepair:
