@@ -57,7 +57,7 @@ def with_network(used: "Settings", work: Callable[["Network"], Awaitable[T]], *,
 
 
 def require_network(used: "Settings") -> None:
-    """Raises NotFound where the data folder should hold a network, and does not."""
+    """Raises NotFound where the data folder holds no network, and no database elsewhere is named."""
     from rookery.wiring import DATABASE
 
     if not used.database and not (used.data / DATABASE).exists():

@@ -97,6 +97,7 @@ from rookery.wiring.policies import hold_policy, timeline_policy, users_policy, 
 from rookery.wiring.remotes import BadAddress as BadAddress
 from rookery.wiring.remotes import Remotes
 from rookery.wiring.remotes import offer as offer
+from rookery.wiring.shared_figures import SharedFigures
 from rookery.wiring.tracing import open_traces
 
 T = TypeVar("T")
@@ -273,8 +274,15 @@ class Network:
         self.processor = Processor(self.timelines, self.timeline_store, graph)
         self.interests = InterestRecorder(self.log)
         self.figures = NetworkFigures(self)
+        self.figures_of_all = None
+        if engines.redis is not None and settings.process:
+            self.figures_of_all = SharedFigures(self.figures, engines.redis, settings.process)
         self.ops = OpsService(
-            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+            acts=self.moderation,
+            events=self.log,
+            sources=self.figures_of_all or self.figures,
+            clock=clock,
+            version=__version__,
         )
         called("ops", Ops, self.ops)
         # Removing many old events at once takes long, and is no stall.
@@ -356,6 +364,8 @@ class Network:
         }
         workers = [worker for service, found in parts.items() if self.runs(service) for worker in found]
         workers.append(self.upkeep)
+        if self.figures_of_all is not None:
+            workers.append(self.figures_of_all.worker)
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -365,6 +375,8 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.ops.worker.stop()
+        if self.figures_of_all is not None:
+            await self.figures_of_all.worker.stop()
         await self.upkeep.stop()
         with suppress(Exception):
             await self.live.stop()
