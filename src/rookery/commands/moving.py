@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 def migrate(
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--to",
             metavar="URL",
-            envvar="ROOKERY_DATABASE",
             help="postgresql://user@host:port/database, which is empty, or half filled by a move that was cut short.",
+            show_default="the setting database",
         ),
-    ],
+    ] = None,
     data: Data = None,
     sample: Annotated[int, typer.Option(min=0, max=100_000, help="Home timelines that are compared afterwards.")] = 50,
     seed: Annotated[int, typer.Option(help="Another one samples other people.")] = 0,
@@ -34,8 +34,9 @@ def migrate(
     from rookery import wiring
     from rookery.wiring.moving import move_network
 
-    if not to.startswith(("postgresql://", "postgres://")):
-        raise typer.BadParameter("a URL begins with postgresql://", param_hint="--to")
+    url = to or settings_of(data).database
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise typer.BadParameter("say where, by a URL that begins with postgresql://", param_hint="--to")
     # The folder's own, whatever the settings name by now.
     used = settings_of(data, database="", replica="", redis="", services=())
     log_to_stderr(used.log_format, used.log_level)
@@ -45,7 +46,7 @@ def migrate(
         # Nobody goes on in the folder meanwhile.
         async with wiring.server_lock(used):
             with steps() as tell:
-                return await move_network(used, to, sample=sample, seed=seed, tell=tell)
+                return await move_network(used, url, sample=sample, seed=seed, tell=tell)
 
     outcome: Outcome = interruptible(work())
     answer(as_json, _told(outcome), _lines(outcome))

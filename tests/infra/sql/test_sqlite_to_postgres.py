@@ -3,7 +3,7 @@
 import asyncio
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def quiet(_what: str, _done: int, _total: int) -> None:
 
 
 @contextmanager
-def schema(url: str) -> Iterator[PostgresDatabase]:
+def schema(url: str) -> Generator[PostgresDatabase]:
     made = PostgresDatabase(url)
     try:
         migrate(made, MIGRATIONS)
