@@ -127,7 +127,7 @@ class Network:
         self.users_store = UsersStore(database, self.log)
         self.graph_store = GraphStore(database, self.log, ids)
         self.tweet_store = TweetStore(database, self.log)
-        self.timeline_store = MemoryTimelineStore(settings.timeline_entries)
+        self.timeline_store = MemoryTimelineStore(settings.timeline_entries, clock)
         self.users_cache: MemoryCache[User] = MemoryCache(
             capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
         )
