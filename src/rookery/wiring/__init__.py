@@ -14,6 +14,7 @@ from rookery.infra.events.erasing import LogEraser
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
@@ -131,12 +132,14 @@ class Network:
         self.users_cache: MemoryCache[User] = MemoryCache(
             capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
         )
-        self.screening = Screening(clock=clock, policy=hold_policy(settings))
+        self.limits = MemoryLimits(clock)
+        self.screening = Screening(clock=clock, limits=self.limits, policy=hold_policy(settings))
         self.users = UsersService(
             store=self.users_store,
             cache=self.users_cache,
             ids=ids,
             clock=clock,
+            limits=self.limits,
             policy=users_policy(settings),
             screen=self.screening,
         )

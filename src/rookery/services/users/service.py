@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rookery.infra.cache.port import Cache
+from rookery.infra.limits.port import Limits
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Clock, Millis
 from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
@@ -58,6 +59,7 @@ class UsersService:
         cache: Cache[User],
         ids: IdGenerator,
         clock: Clock,
+        limits: Limits,
         policy: UsersPolicy | None = None,
         screen: ProfileScreen | None = None,
     ) -> None:
@@ -72,9 +74,12 @@ class UsersService:
         self._policy = policy
         self._screen = screen
         self._activity = Activity(store, clock, policy.flush_every)
-        self._per_account = Attempts(policy.attempts_per_account, policy.attempts_window, clock)
-        self._per_address = Attempts(policy.attempts_per_address, policy.attempts_window, clock)
-        self._registrations = Attempts(policy.registrations_per_address, policy.registrations_window, clock)
+        window = policy.attempts_window
+        self._per_account = Attempts(limits, "users.account", policy.attempts_per_account, window)
+        self._per_address = Attempts(limits, "users.address", policy.attempts_per_address, window)
+        self._registrations = Attempts(
+            limits, "users.registrations", policy.registrations_per_address, policy.registrations_window
+        )
         self.worker = self._activity.worker
         """Writes last-active times now and then."""
         self._watchers: list[Callable[[int], None]] = []
@@ -115,7 +120,7 @@ class UsersService:
         unwanted = [] if by_operator else self._unwanted(values)
         rules.report([*rules.flaws(values, now), *([flaw] if flaw is not None else []), *unwanted])
         if client.address:
-            self._registrations.take(rules.address_key(client.address))
+            await self._registrations.take(rules.address_key(client.address))
         await self._store.taken(values["handle"].lower(), values["email"].lower())
         user = User(
             id=self._ids.next(),
@@ -170,16 +175,16 @@ class UsersService:
         name = rules.login_key(login)
         # By what was typed, not by account: a limit shared by a handle and its email address would tell that they belong together.
         typed = name[1] if name is not None else login
-        self._take(typed, client.address)
+        await self._take(typed, client.address)
         try:
             known = await self._credentials(name)
             right = await self.passwords.check(known.password_hash if known is not None else None, password)
         except Unavailable:
-            self._give_back(typed, client.address)
+            await self._give_back(typed, client.address)
             raise
         if known is None or not right:
             raise Unauthorized("wrong name or password", code="bad_credentials")
-        self._forgive(known, client.address)
+        await self._forgive(known, client.address)
         outdated = known.password_hash is not None and self.passwords.outdated(known.password_hash)
         rehashed = await self.passwords.hash(password) if outdated else None
         session, token = self._session(known.user.id, rules.login_scopes(known.user.role), client)
@@ -236,16 +241,16 @@ class UsersService:
         """The hash of the account's password, which `password` is. Raises Forbidden("bad_password"), TooMany."""
         # A stolen token must not become a way to try passwords: no name can hold a space.
         attempt = f"change {user_id}"
-        self._per_account.take(attempt)
+        await self._per_account.take(attempt)
         try:
             known = await self._store.credentials(user_id)
             right = await self.passwords.check(known.password_hash if known is not None else None, password)
         except Unavailable:
-            self._per_account.give_back(attempt)
+            await self._per_account.give_back(attempt)
             raise
         if known is None or known.password_hash is None or not right:
             raise Forbidden(refusal, code="bad_password")
-        self._per_account.forget(attempt)
+        await self._per_account.forget(attempt)
         return known.password_hash
 
     # --- accounts
@@ -431,21 +436,21 @@ class UsersService:
         id = account.user.id
         return replace(account, last_active=(await self._activity.last_active([id])).get(id))
 
-    def _take(self, typed: str, address: str) -> None:
+    async def _take(self, typed: str, address: str) -> None:
         """Count an attempt before its work begins, or many at once would pass. Raises TooMany."""
         if address:
-            self._per_address.take(rules.address_key(address))
-        self._per_account.take(typed)
+            await self._per_address.take(rules.address_key(address))
+        await self._per_account.take(typed)
 
-    def _give_back(self, typed: str, address: str) -> None:
-        self._per_account.give_back(typed)
+    async def _give_back(self, typed: str, address: str) -> None:
+        await self._per_account.give_back(typed)
         if address:
-            self._per_address.give_back(rules.address_key(address))
+            await self._per_address.give_back(rules.address_key(address))
 
-    def _forgive(self, known: Credentials, address: str) -> None:
+    async def _forgive(self, known: Credentials, address: str) -> None:
         """The password was right: the account starts afresh, under both of its names; the address gets this attempt back."""
-        self._per_account.forget(known.user.handle.lower())
+        await self._per_account.forget(known.user.handle.lower())
         if known.email_key is not None:
-            self._per_account.forget(known.email_key)
+            await self._per_account.forget(known.email_key)
         if address:
-            self._per_address.give_back(rules.address_key(address))
+            await self._per_address.give_back(rules.address_key(address))
