@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rookery.infra.cache.memory import MemoryCache
-from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.sql.port import Transaction
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock, Millis
