@@ -22,6 +22,7 @@ def react(log: EventLog, service: UsersService) -> None:
                 service.sessions_ended(event.user_id, event.session_id, event.kept)
             elif isinstance(event, ForgetRequested):
                 service.forget_all()
+        service.followed(events[-1].offset)
 
     log.subscribe("users.memory", ["users", "ops"], forget)
 

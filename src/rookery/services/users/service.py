@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rookery.infra.cache.port import Cache
+from rookery.infra.events.port import EventLog
 from rookery.infra.limits.port import Limits
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Clock, Millis
@@ -14,11 +15,13 @@ from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotF
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import State
+from rookery.services.ops.contract import ForgetRequested
 from rookery.services.users import rules
 from rookery.services.users.activity import Activity
 from rookery.services.users.contract import (
     EVERYBODY,
     Account,
+    Changed,
     Client,
     Identity,
     Invitation,
@@ -29,7 +32,9 @@ from rookery.services.users.contract import (
     RegistrationMode,
     Role,
     Session,
+    SessionRevoked,
     SignedIn,
+    StateChanged,
     User,
 )
 from rookery.services.users.limits import Attempts
@@ -37,7 +42,7 @@ from rookery.services.users.passwords import Passwords
 from rookery.services.users.records import Credentials, NewAccount, NewSession
 from rookery.services.users.rules import UsersPolicy
 from rookery.services.users.store import UsersStore, not_pending, unknown_invitation
-from rookery.services.users.tokens import KnownTokens, new_token, token_hash
+from rookery.services.users.tokens import KnownTokens, SharedTokens, new_token, token_hash
 
 __all__ = ["UsersPolicy", "UsersService"]
 
@@ -45,6 +50,9 @@ _APP_LIMIT = 100
 _MOST_USES = 10_000
 _HANDLES = 100
 """Handles that a search by their beginning looks at."""
+_READ = 1_000
+_MOST_MISSED = 100_000
+"""Events that are looked through at the start for sessions that ended; of more of them, all that is shared about tokens goes."""
 _REPORTED = 100
 """Wrong handles that an import names at most."""
 
@@ -62,8 +70,9 @@ class UsersService:
         limits: Limits,
         policy: UsersPolicy | None = None,
         screen: ProfileScreen | None = None,
+        shared: SharedTokens | None = None,
     ) -> None:
-        """`screen` looks at new profiles and changes of them."""
+        """`screen` looks at new profiles and changes of them. `shared` is where processes share whom tokens stand for, if several do."""
         policy = policy or UsersPolicy()
         self.passwords = Passwords(policy)
         self.tokens = KnownTokens(policy.cached_tokens)
@@ -73,6 +82,7 @@ class UsersService:
         self._clock = clock
         self._policy = policy
         self._screen = screen
+        self._shared = shared
         self._activity = Activity(store, clock, policy.flush_every)
         window = policy.attempts_window
         self._per_account = Attempts(limits, "users.account", policy.attempts_per_account, window)
@@ -91,6 +101,25 @@ class UsersService:
         """
         self._watchers.append(watcher)
 
+    async def open(self, log: EventLog) -> None:
+        """See that what processes share about tokens is no older than the log. After the log was started, before anybody comes."""
+        shared = self._shared
+        if shared is None:
+            return
+        offset, head = await shared.followed(), await log.head()
+        if offset is None or head - offset > _MOST_MISSED:
+            shared.forget(EVERYBODY)
+        else:
+            # What happened while no process was there to hear of it.
+            while offset < head and (part := await log.read(offset, _READ)).upto > offset:
+                for item in part.events:
+                    if isinstance(item.event, Changed | StateChanged | SessionRevoked):
+                        shared.forget(item.event.user_id)
+                    elif isinstance(item.event, ForgetRequested):
+                        shared.forget(EVERYBODY)
+                offset = part.upto
+        shared.follow(head)
+
     def start(self) -> None:
         """Begin to write last-active times now and then."""
         self._activity.start()
@@ -103,6 +132,8 @@ class UsersService:
         """Write last-active times, and let go of the threads."""
         try:
             await self._activity.close()
+            if self._shared is not None:
+                await self._shared.close()
         finally:
             self.passwords.close()
 
@@ -211,7 +242,7 @@ class UsersService:
             identity = self.tokens.get(hash)
             if identity is None:
                 generation = self.tokens.generation
-                identity = await self._store.identity(hash)
+                identity = await self._identity(hash)
                 if identity is not None and identity.expires_at > now:
                     self.tokens.put(hash, identity, generation)
             if identity is not None:
@@ -220,6 +251,19 @@ class UsersService:
                     return identity
                 self.tokens.drop(hash)
         raise Unauthorized("the token is forged, expired or revoked", code="invalid_token")
+
+    async def _identity(self, hash: bytes) -> Identity | None:
+        """Whom a token stands for that this process does not know."""
+        shared = self._shared
+        if shared is None:
+            return await self._store.identity(hash)
+        known, ticket = await shared.find(hash)
+        if known is not None:
+            return known
+        identity = await self._store.identity(hash)
+        if identity is not None and ticket is not None:
+            shared.put(hash, identity, ticket)
+        return identity
 
     async def sessions(self, user_id: int) -> list[Session]:
         return [
@@ -389,6 +433,8 @@ class UsersService:
         """The account has reached `version`, perhaps by another process: forget what is older, and what its tokens may do."""
         self._cache.invalidate(user_id, version)
         self.tokens.forget(user_id)
+        if self._shared is not None:
+            self._shared.forget(user_id)
         for watcher in self._watchers:
             watcher(user_id)
 
@@ -396,12 +442,21 @@ class UsersService:
         """Read every account and token again."""
         self._cache.clear()
         self.tokens.forget_all()
+        if self._shared is not None:
+            self._shared.forget(EVERYBODY)
         for watcher in self._watchers:
             watcher(EVERYBODY)
 
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
         """As the event `users.session_revoked` says."""
         self.tokens.forget(user_id, session_id, kept)
+        if self._shared is not None:
+            self._shared.forget(user_id)
+
+    def followed(self, offset: int) -> None:
+        """All that happened up to this offset of the log was told."""
+        if self._shared is not None:
+            self._shared.follow(offset)
 
     # --- parts
 
