@@ -46,6 +46,8 @@ def timeline_policy(settings: Settings) -> TimelinePolicy:
         famous_refresh=int(settings.famous_refresh_seconds * SECOND),
         push_to_famous=settings.famous_followers != 0,
         busy_hashtag=settings.busy_hashtag_uses,
+        shared=bool(settings.redis),
+        visits_every=int(settings.upkeep_seconds * SECOND) if settings.redis else 0,
     )
 
 

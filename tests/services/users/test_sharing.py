@@ -18,7 +18,7 @@ from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import TooMany, Unauthorized
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.visibility import State
-from rookery.services.users.consumers import react
+from rookery.services.users.consumers import react, react_shared
 from rookery.services.users.contract import Identity, Registration, Role, SignedIn
 from rookery.services.users.rules import UsersPolicy
 from rookery.services.users.service import UsersService
@@ -88,8 +88,9 @@ def starting(folder: Path, clock: ManualClock, stack: AsyncExitStack, client: Re
         stack.push_async_callback(service.close)
         made = store.process = Process(service, log, tokens)
         react(log, service)
+        if tokens is not None:
+            react_shared(log, service, tokens.settle)
         await log.start()
-        await service.open(log)
         return made
 
     return start
@@ -226,7 +227,7 @@ async def test_what_was_read_before_a_session_ended_is_not_believed_after(shared
     assert await one.tokens.find(hash) == (None, None), "at once, for this process"
 
 
-async def test_what_ended_while_nobody_was_there_to_tell_redis_is_not_believed(
+async def test_what_ended_while_nobody_was_there_to_tell_redis_is_told_by_who_comes_next(
     shared: Start, tmp_path: Path, clock: ManualClock
 ) -> None:
     one = await shared()
@@ -242,8 +243,10 @@ async def test_what_ended_while_nobody_was_there_to_tell_redis_is_not_believed(
         alone = await starting(tmp_path, clock, stack, None, "")()
         await alone.users.revoke(ann.account.user.id, ann.session.id)
     after = await shared()
+    assert await after.log.reached("users.shared", await after.log.head(), 10)
     assert not await after.knows(ann.token)
     assert await after.knows(bob.token)
+    assert after.loads == 1, "what has not ended is known still"
 
 
 async def test_without_redis_sessions_are_read_from_the_store_and_end_as_ever(

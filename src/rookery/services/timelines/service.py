@@ -59,9 +59,9 @@ class TimelinePolicy(msgspec.Struct, frozen=True):
     push_to_famous: bool = True
     """Whether famous readers get famous authors' entries pushed; pointless where everybody is famous."""
     busy_hashtag: int | None = 10_000
-    """Uses from which on a hashtag's tweets are merged at the read: 0 of every hashtag, None of none. What lies between is known to one
-    process alone: where several share timelines, it has to be 0 or None.
-    """
+    """Uses from which on a hashtag's tweets are merged at the read: 0 of every hashtag, None of none."""
+    shared: bool = False
+    """Other processes read and fill the same timelines."""
     visits_every: Millis = 0
     """How late other processes may tell of visits; 0 where there are none."""
 
@@ -85,7 +85,7 @@ class TimelineService:
         self._log = log
         self._clock = clock
         self._policy = policy
-        self.topics = Topics(policy.busy_hashtag, tweets.hashtag_uses)
+        self.topics = Topics(policy.busy_hashtag, tweets.hashtag_uses, shared=policy.shared)
         """For the processor, which pushes the tweets of hashtags that are not busy."""
         self._visits: dict[Owner, Millis] = {}
         self._rebuilding: dict[Owner, asyncio.Task[None]] = {}
@@ -211,6 +211,9 @@ class TimelineService:
         What is there comes in one round trip.
         """
         intervals = await self._graph.famous_followees(viewer.id)
+        if self._policy.shared and viewer.hashtags:
+            # The timeline may have been built by another process, without the hashtags that this one has yet to find busy.
+            await self.topics.learn(viewer.hashtags)
         kept: Merged | None = None
         lists: dict[Owner, Cached | None] = {}
         if not intervals and not (viewer.hashtags and self.topics.busy(viewer.hashtags)):

@@ -7,7 +7,6 @@ import msgspec
 from msgspec.structs import replace
 
 from rookery.infra.cache.port import Cache
-from rookery.infra.events.port import EventLog
 from rookery.infra.limits.port import Limits
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Clock, Millis
@@ -15,13 +14,11 @@ from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotF
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import State
-from rookery.services.ops.contract import ForgetRequested
 from rookery.services.users import rules
 from rookery.services.users.activity import Activity
 from rookery.services.users.contract import (
     EVERYBODY,
     Account,
-    Changed,
     Client,
     Identity,
     Invitation,
@@ -32,9 +29,7 @@ from rookery.services.users.contract import (
     RegistrationMode,
     Role,
     Session,
-    SessionRevoked,
     SignedIn,
-    StateChanged,
     User,
 )
 from rookery.services.users.limits import Attempts
@@ -50,9 +45,6 @@ _APP_LIMIT = 100
 _MOST_USES = 10_000
 _HANDLES = 100
 """Handles that a search by their beginning looks at."""
-_READ = 1_000
-_MOST_MISSED = 100_000
-"""Events that are looked through at the start for sessions that ended; of more of them, all that is shared about tokens goes."""
 _REPORTED = 100
 """Wrong handles that an import names at most."""
 
@@ -100,25 +92,6 @@ class UsersService:
         `EVERYBODY` for all of them.
         """
         self._watchers.append(watcher)
-
-    async def open(self, log: EventLog) -> None:
-        """See that what processes share about tokens is no older than the log. After the log was started, before anybody comes."""
-        shared = self._shared
-        if shared is None:
-            return
-        offset, head = await shared.followed(), await log.head()
-        if offset is None or head - offset > _MOST_MISSED:
-            shared.forget(EVERYBODY)
-        else:
-            # What happened while no process was there to hear of it.
-            while offset < head and (part := await log.read(offset, _READ)).upto > offset:
-                for item in part.events:
-                    if isinstance(item.event, Changed | StateChanged | SessionRevoked):
-                        shared.forget(item.event.user_id)
-                    elif isinstance(item.event, ForgetRequested):
-                        shared.forget(EVERYBODY)
-                offset = part.upto
-        shared.follow(head)
 
     def start(self) -> None:
         """Begin to write last-active times now and then."""
@@ -452,11 +425,6 @@ class UsersService:
         self.tokens.forget(user_id, session_id, kept)
         if self._shared is not None:
             self._shared.forget(user_id)
-
-    def followed(self, offset: int) -> None:
-        """All that happened up to this offset of the log was told."""
-        if self._shared is not None:
-            self._shared.follow(offset)
 
     # --- parts
 

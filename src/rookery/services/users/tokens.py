@@ -99,12 +99,8 @@ class SharedTokens(Protocol):
         """
         ...
 
-    async def followed(self) -> int | None:
-        """The log's offset up to which all that ended is known to be forgotten; None where that is not known."""
-        ...
-
-    def follow(self, offset: int) -> None:
-        """All that ended up to this offset of the log was told to `forget`, by this process or before it began."""
+    async def settle(self) -> None:
+        """Wait until the other processes can know of all that this one was told."""
         ...
 
     async def close(self) -> None:

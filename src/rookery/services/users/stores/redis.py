@@ -4,7 +4,6 @@ Keys, each with the hash tag of its shard (`N` of `S`) and of the shape of what 
 - `rookery:{tok:SHAPE:S:N}:t:HASH` an identity, by the hash of its token; it ends after an hour
 - `rookery:{tok:SHAPE:S:N}:r` accounts some of whose sessions ended, 8 bytes each, by the number of that (the server's time in µs, ascending)
 - `rookery:{tok:SHAPE:S:N}:n` the server's era, the life of what is kept, and the last such number
-- `rookery:{tok:SHAPE:S:0}:o` the log's offset up to which Redis knows what ended
 
 An identity counts while its life is the present one and nothing of its account ended since its token was looked for; so what was read before
 a session ended, and comes in later, counts for nothing. What Redis was not told yet, this process does not believe it about. Only hashes
@@ -35,9 +34,6 @@ _MOST: Final = 10_000
 _AT_ONCE: Final = 500
 _RETRY: Final = 0.2
 """Seconds between attempts to tell Redis."""
-
-_SELDOM: Final = 1_000
-"""Events after which the offset is told, where nothing else is."""
 
 _log: Any = structlog.get_logger("rookery.users")
 
@@ -103,15 +99,6 @@ _CLEAR: Final = Script(
 )
 """KEYS: as before. ARGV: a new life."""
 
-_FOLLOWED: Final = Script(
-    """
-local known = redis.call('GET', KEYS[1])
-if ARGV[1] ~= '' and (not known or tonumber(known) < tonumber(ARGV[1])) then redis.call('SET', KEYS[1], ARGV[1]) end
-return known
-"""
-)
-"""KEYS: the offset. ARGV: a larger one, or nothing. What it was."""
-
 
 class RedisTokens:
     """Implements `tokens.SharedTokens`. For the event loop only."""
@@ -125,8 +112,6 @@ class RedisTokens:
         """Accounts of which Redis was not told yet, EVERYBODY for all; each with the count of what had ended by then."""
         self._count = 0
         self._new: dict[bytes, tuple[Identity, bytes]] = {}
-        self._offset = 0
-        self._told = 0
         self._sending: asyncio.Task[None] | None = None
 
     # --- the port
@@ -157,15 +142,6 @@ class RedisTokens:
             self._ended[user_id] = self._count
         self._wake()
 
-    async def followed(self) -> int | None:
-        (found,) = await self._redis.run_all([Call(_FOLLOWED, [self._key(0, b"o")], [b""])])
-        return None if found is None or isinstance(found, Unavailable) else int(found)
-
-    def follow(self, offset: int) -> None:
-        self._offset = max(offset, self._offset)
-        if self._offset - self._told >= _SELDOM:
-            self._wake()
-
     async def settle(self) -> None:
         """Wait until Redis knows all that it is to know."""
         while self._waiting:
@@ -195,7 +171,7 @@ class RedisTokens:
             self._sending = asyncio.get_running_loop().create_task(self._send_all(), name="tokens")
 
     async def _send_all(self) -> None:
-        while self._waiting or self._offset - self._told >= _SELDOM:
+        while self._waiting:
             await asyncio.sleep(0)  # what the same step of the program still adds goes along
             try:
                 sent = await self._send()
@@ -207,7 +183,7 @@ class RedisTokens:
 
     async def _send(self) -> bool:
         """Tell what has gathered; whether Redis took it."""
-        offset, ended, new = self._offset, dict(self._ended), self._new
+        ended, new = dict(self._ended), self._new
         self._new = {}
         people = list(ended)
         calls: list[Call] = []
@@ -237,10 +213,6 @@ class RedisTokens:
                 for hash, (identity, ticket) in new.items()
             ]
         )
-        if offset > self._told and not self._ended:
-            if not await self._run([Call(_FOLLOWED, [self._key(0, b"o")], [str(offset).encode()])]):
-                return False
-            self._told = offset
         return True
 
     async def _run(self, calls: Sequence[Call]) -> bool:
