@@ -200,7 +200,7 @@ class Network:
             clock=clock,
             policy=timeline_policy(settings),
         )
-        self.affinities = Affinities(database, clock, weights(settings))
+        self.affinities = Affinities(database, clock, weights(settings), life=MINUTE if engines.shared else None)
         self.top = TopService(
             timelines=self.timelines,
             affinities=self.affinities,
