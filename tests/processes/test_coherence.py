@@ -179,7 +179,7 @@ async def test_an_operator_who_has_all_forgotten_is_heard_by_all(world: World) -
     assert await world.home("ada") == ["hello"]
     assert len(world.one.graph.viewers) > 0
     assert len(world.two.graph.viewers) > 0
-    await world.two.log.publish([ForgetRequested("an operator")])
+    await world.two.log.publish([ForgetRequested(world.clock.now())])
     await world.settled()
     for network in (world.one, world.two):
         assert len(network.graph.viewers) == 0

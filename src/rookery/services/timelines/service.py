@@ -264,16 +264,17 @@ class TimelineService:
         self, owner: Owner, version: int, actors: Ids, privileged: bool, hashtags: Sequence[str]
     ) -> None:
         heard = np.concatenate([actors, np.array([topic(key) for key in hashtags], np.int64)])
-        await self._store.begin(owner, version, heard, privileged=privileged)
-        try:
-            async with self._pulls:
+        # All of it waits its turn: where everything was lost, the timelines' store must not be called by all at once either.
+        async with self._pulls:
+            await self._store.begin(owner, version, heard, privileged=privileged)
+            try:
                 pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries), hashtags)
-        except BaseException:
-            await self._store.drop([owner])
-            raise
-        entry_ids, tweet_ids = (np.frombuffer(ids, np.int64) for ids in (pulled.entry_ids, pulled.tweet_ids))
-        floor = 0 if pulled.complete else int(entry_ids[0])
-        await self._store.fill(owner, version, entry_ids, tweet_ids, floor)
+            except BaseException:
+                await self._store.drop([owner])
+                raise
+            entry_ids, tweet_ids = (np.frombuffer(ids, np.int64) for ids in (pulled.entry_ids, pulled.tweet_ids))
+            floor = 0 if pulled.complete else int(entry_ids[0])
+            await self._store.fill(owner, version, entry_ids, tweet_ids, floor)
         self._visits.setdefault(owner, self._clock.now())
 
     def _listed(self, viewer: Viewer, intervals: Sequence[FameInterval], floor: int) -> dict[Owner, str | None]:
