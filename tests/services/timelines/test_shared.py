@@ -176,7 +176,7 @@ async def test_when_redis_loses_all_a_crowd_of_readers_does_not_overwhelm_the_st
         finally:
             now -= 1
 
-    store.candidates = counted
+    store.candidates = counted  # pyright: ignore[reportAttributeAccessIssue] - it counts, and passes on
 
     async def crowd(ids: list[int]) -> list[Slice[Any] | BaseException]:
         homes = (network.timelines.home(id, Page(20)) for id in ids)
