@@ -14,6 +14,7 @@ from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
+from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.archives.contract import Archives
@@ -388,11 +389,11 @@ class Network:
 
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
+        # Where Redis is away, the next round tells of the same visits; the rest of this one does not need it.
+        with suppress(Unavailable):
+            await (self.timelines.expire() if self.runs("processor") else self.timelines.tell_visits())
         if self.runs("processor"):
-            await self.timelines.expire()
             await self.affinities.tidy()
-        else:
-            await self.timelines.tell_visits()
         if self.runs("archives"):
             await self.archives.expire()
         if self.runs("notifications"):

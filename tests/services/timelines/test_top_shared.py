@@ -120,6 +120,17 @@ async def test_whoever_pages_at_one_gateway_may_go_on_at_the_other_after_a_while
         assert len(page.items) == 3
 
 
+async def test_a_ranking_lives_on_in_redis_while_it_is_paged_at_one_gateway(
+    world: World, gateway: Gateway, redis_alone: RedisServer
+) -> None:
+    top, key = gateway(), f"rookery:{{top:{world.reader}}}"
+    page = await top.top(world.reader, Page(3))
+    redis_alone.ask(f"PEXPIRE {key} 60000")
+    world.clock.advance(MINUTE)
+    await top.top(world.reader, Page(3, before=page.next))
+    assert int(redis_alone.ask(f"PTTL {key}").strip(b":\r\n")) > 10 * MINUTE
+
+
 async def test_rankings_of_two_gateways_made_at_the_same_moment_are_told_apart(world: World, gateway: Gateway) -> None:
     one, two = gateway(0), gateway(0)
     first = await one.top(world.reader, Page(3))
