@@ -15,7 +15,7 @@ from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from rookery.kernel.errors import Unavailable
-from rookery.kernel.ids import MAX_ID, first_id_at
+from rookery.kernel.ids import first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.archives.contract import Archives
 from rookery.services.archives.making import ArchiveMaker
@@ -91,6 +91,7 @@ from rookery.wiring.policies import hold_policy, timeline_policy, users_policy, 
 from rookery.wiring.remotes import BadAddress as BadAddress
 from rookery.wiring.remotes import Remotes
 from rookery.wiring.remotes import offer as offer
+from rookery.wiring.shared_figures import SharedFigures
 from rookery.wiring.tracing import open_traces
 
 T = TypeVar("T")
@@ -271,8 +272,15 @@ class Network:
         self.processor = Processor(self.timelines, self.timeline_store, graph)
         self.interests = InterestRecorder(self.log)
         self.figures = NetworkFigures(self)
+        self.figures_of_all = None
+        if engines.redis is not None and settings.process:
+            self.figures_of_all = SharedFigures(self.figures, engines.redis, settings.process)
         self.ops = OpsService(
-            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+            acts=self.moderation,
+            events=self.log,
+            sources=self.figures_of_all or self.figures,
+            clock=clock,
+            version=__version__,
         )
         called("ops", Ops, self.ops)
         # Removing many old events at once takes long, and is no stall.
@@ -352,8 +360,13 @@ class Network:
             "live": (self.live.worker,),
             "ops": (self.ops.worker,),
         }
+        # Other processes may run the same services. (What works on a process's own memory does so in each.)
+        for worker in (self.drafts.worker, self.archives.worker, self.erasing.worker):
+            worker.take_turns(self.engines.raw.turns)
         workers = [worker for service, found in parts.items() if self.runs(service) for worker in found]
         workers.append(self.upkeep)
+        if self.figures_of_all is not None:
+            workers.append(self.figures_of_all.worker)
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -363,6 +376,8 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.ops.worker.stop()
+        if self.figures_of_all is not None:
+            await self.figures_of_all.worker.stop()
         await self.upkeep.stop()
         with suppress(Exception):
             await self.live.stop()
@@ -436,7 +451,7 @@ async def open_network(
             settings, clock, serving=consumers, traces=traces, committed=metrics.committed
         ) as engines:
             network = Network(engines, metrics)
-            network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
+            await engines.resume(await network.newest_id())
             network.watchdog.start()
             try:
                 if consumers:
