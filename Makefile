@@ -10,10 +10,10 @@ JOBS  ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run engines test faults lint format bench catalogs screenshots lock clean FORCE
+.PHONY: help run engines test test-standard faults lint format bench catalogs screenshots lock clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo --live $(ARGS)
@@ -27,7 +27,17 @@ engines: $(ENV)/standard.stamp ## install PostgreSQL, Redis and HAProxy, for roo
 test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-tools || [ "$$CI" != true ]
 	@scripts/install-engines || [ "$$CI" != true ]
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(STANDARD:%=--ignore=%) $(ARGS)
+
+# Clusters, whose parts are killed, one at a time; then what people see, on PostgreSQL and Redis.
+STANDARD := tests/standard tests/cluster
+test-standard: export ROOKERY_TEST_HISTORIES ?= 8
+test-standard: $(ENV)/dev.stamp ## run the tests of the standard profile
+	@scripts/install-tools browser || [ "$$CI" != true ]
+	@scripts/install-engines redis postgres haproxy || [ "$$CI" != true ]
+	@$(BIN)/pytest $(STANDARD) $(ARGS)
+	@ROOKERY_TEST_PROFILE=standard $(BIN)/pytest -n $(JOBS) --dist worksteal \
+		tests/gateways/rest tests/services/timelines/test_oracle.py tests/browser/test_story.py tests/browser/test_live.py $(ARGS)
 
 # A setting that is given stays as it is: make faults ROOKERY_FAULTS_ROUNDS=1000.
 faults: export ROOKERY_FAULTS_ROUNDS ?= 100

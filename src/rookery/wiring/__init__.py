@@ -63,10 +63,17 @@ from rookery.services.users.erasing import Erasing
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
+from rookery.wiring.backups import database_file as database_file
+from rookery.wiring.backups import engine_of as engine_of
 from rookery.wiring.backups import examine_copy as examine_copy
+from rookery.wiring.backups import forget_derived as forget_derived
+from rookery.wiring.backups import forget_history as forget_history
 from rookery.wiring.backups import knows_schema as knows_schema
+from rookery.wiring.backups import load_dump as load_dump
 from rookery.wiring.backups import open_objects as open_objects
 from rookery.wiring.backups import open_snapshot as open_snapshot
+from rookery.wiring.backups import place_of as place_of
+from rookery.wiring.backups import require_empty_database as require_empty_database
 from rookery.wiring.checks import REBUILDS as REBUILDS
 from rookery.wiring.checks import Repaired as Repaired
 from rookery.wiring.checks import ask_server as ask_server
@@ -90,6 +97,7 @@ from rookery.wiring.policies import hold_policy, timeline_policy, users_policy, 
 from rookery.wiring.remotes import BadAddress as BadAddress
 from rookery.wiring.remotes import Remotes
 from rookery.wiring.remotes import offer as offer
+from rookery.wiring.shared_figures import SharedFigures
 from rookery.wiring.tracing import open_traces
 
 T = TypeVar("T")
@@ -266,8 +274,15 @@ class Network:
         self.processor = Processor(self.timelines, self.timeline_store, graph)
         self.interests = InterestRecorder(self.log)
         self.figures = NetworkFigures(self)
+        self.figures_of_all = None
+        if engines.redis is not None and settings.process:
+            self.figures_of_all = SharedFigures(self.figures, engines.redis, settings.process)
         self.ops = OpsService(
-            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+            acts=self.moderation,
+            events=self.log,
+            sources=self.figures_of_all or self.figures,
+            clock=clock,
+            version=__version__,
         )
         called("ops", Ops, self.ops)
         # Removing many old events at once takes long, and is no stall.
@@ -352,6 +367,8 @@ class Network:
             worker.take_turns(self.engines.raw.turns)
         workers = [worker for service, found in parts.items() if self.runs(service) for worker in found]
         workers.append(self.upkeep)
+        if self.figures_of_all is not None:
+            workers.append(self.figures_of_all.worker)
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -361,6 +378,8 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.ops.worker.stop()
+        if self.figures_of_all is not None:
+            await self.figures_of_all.worker.stop()
         await self.upkeep.stop()
         with suppress(Exception):
             await self.live.stop()

@@ -14,6 +14,7 @@ from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import lease_node
 from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.objects.port import Objects
+from rookery.infra.sql.history import history_of
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
@@ -57,7 +58,10 @@ class Engines:
         redis: "RedisClient | None" = None,
         traces: "Traces | None" = None,
         lease: "NodeLease | None" = None,
+        history: str = "",
     ) -> None:
+        """`history` names the database's; what Redis holds of another one is not looked at."""
+        self._prefix = f"rookery:{history}"
         self.settings = settings
         self.clock = clock
         self.raw = database
@@ -101,7 +105,7 @@ class Engines:
     def _cache(self, name: str, types: tuple[type[Any], ...], **bounds: Any) -> Any:
         if self.redis is None:
             return MemoryCache[Any](**bounds)
-        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, **bounds)
+        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, prefix=self._prefix, **bounds)
         self._caches.append(made)
         return made
 
@@ -110,7 +114,9 @@ class Engines:
         if self.redis is None:
             self.timelines_in_memory = made = MemoryTimelineStore(entries)
             return made
-        return module("rookery.services.timelines.stores.redis").RedisTimelineStore(self.redis, entries)
+        return module("rookery.services.timelines.stores.redis").RedisTimelineStore(
+            self.redis, entries, prefix=self._prefix
+        )
 
     def archives(self) -> Objects:
         """Where archives of people are kept. Raises Invalid."""
@@ -197,7 +203,8 @@ async def _sqlite(
                 database.note_damage(error)
                 raise
             database.start()
-            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces)
+            history = await history_of(database) if settings.redis else ""
+            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history=history)
             yield engines
         except Unavailable as error:
             if error.code != "storage_damaged":
@@ -221,12 +228,14 @@ async def _postgres(
     )
     try:
         await asyncio.to_thread(migrate, database, _MIGRATIONS)
+        module("rookery.infra.sql.sqlite_to_postgres").require_whole(database)
         database.start()
+        history = await history_of(database)
         leases = module("rookery.infra.leases.sql")
         lease: NodeLease = leases.NodeLease(database, clock, settings.process, allow_ahead=_ahead(settings))
         ids = await lease.take()
         try:
-            yield Engines(settings, database, clock, ids, _redis(settings), traces, lease)
+            yield Engines(settings, database, clock, ids, _redis(settings), traces, lease, history)
         finally:
             await lease.release()
     finally:
