@@ -90,6 +90,19 @@ async def test_no_request_fails_while_one_gateway_after_the_other_is_restarted(f
     assert people.bad == []
 
 
+async def test_a_gateway_that_is_told_to_end_goes_on_until_nothing_is_sent_to_it(front):
+    gateway = front.gateways[0]
+    gateway.child.send(signal.SIGTERM)
+    await asyncio.to_thread(front.haproxy.child.until, lambda: front.haproxy.up() == {"gateway-2"}, 20)
+    # On a connection of its own, as one that HAProxy was about to use.
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.target.port}") as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/readyz")).json()["parts"]["server"] == "draining"
+    assert await asyncio.to_thread(gateway.child.wait, 20)
+    await asyncio.to_thread(gateway.start)
+    await asyncio.to_thread(front.wait)
+
+
 @pytest.mark.slow
 async def test_nobody_who_reads_notices_that_a_gateway_was_killed(front):
     async with load(front.url, (read("/v1/openapi.json"), 200), people=8) as people:
