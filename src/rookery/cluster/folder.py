@@ -156,11 +156,15 @@ class ClusterFolder:
         folder = self.process_folder(process.name)
         given = self._given(settings_of(process, around))
         self._write(folder, self.network_settings() | given)
-        # What commands that work beside the processes need.
-        common = {name: value for name, value in msgspec.to_builtins(around).items() if name in _COMMON and value}
+        self.write_common()
+        return folder, given
+
+    def write_common(self) -> None:
+        """Write the settings that commands need which work beside the processes. Raises ClusterError."""
+        around = msgspec.to_builtins(self.surroundings())
+        common = {name: value for name, value in around.items() if name in _COMMON and value}
         self._write(self.path / "commands", common | self.network_settings())
         (self.path / "objects").mkdir(mode=0o700, exist_ok=True)
-        return folder, given
 
     def network_settings(self) -> dict[str, Any]:
         """What the operator has written for all processes. Raises ClusterError where it is the cluster's to say."""

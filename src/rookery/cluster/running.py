@@ -59,9 +59,9 @@ class Cluster:
 
     # --- the commands
 
-    def up(self, port: int | None = None, tell: Tell = lambda _: None) -> None:
-        """Start what does not run, and wait until all of it is healthy. Raises ClusterError; a cluster of which nothing ran before is
-        taken down then.
+    def up(self, port: int | None = None, tell: Tell = lambda _: None, *, engines: bool = False) -> None:
+        """Start what does not run, and wait until all of it is healthy; with `engines` no process of ours. Raises ClusterError; a cluster
+        of which nothing ran before is taken down then.
         """
         self._check_installed()
         self.folder.begin()
@@ -70,7 +70,9 @@ class Cluster:
             self.folder.remember(port)
             ran = any(self._child(name).pid is not None for name in self.names)
             try:
-                self._start_all(tell)
+                self._start_engines(tell)
+                if not engines:
+                    self._start_processes(tell)
             except BaseException:
                 if not ran:
                     self._end(self.names, tell)
@@ -125,7 +127,8 @@ class Cluster:
                     self.folder.forget()
                     if not self.folder.state().wanted:
                         return
-                    self._start_all(tell)
+                    self._start_engines(tell)
+                    self._start_processes(tell)
             except ClusterError as error:
                 tell(f"{', '.join(gone)}: {error}")
                 time.sleep(4)
@@ -138,8 +141,9 @@ class Cluster:
 
     # --- starting
 
-    def _start_all(self, tell: Tell) -> None:
+    def _start_engines(self, tell: Tell) -> None:
         self._check_ports()
+        self.folder.write_common()
         postgres, replica, redis = self._postgres(), self._replica(), self._redis()
         known = self.folder.state().secrets
         if postgres.child.pid is None:
@@ -155,6 +159,8 @@ class Cluster:
         if redis.child.pid is None:
             tell("starting redis")
             redis.start()
+
+    def _start_processes(self, tell: Tell) -> None:
         first, *others = self.layout.processes
         # The first one brings the tables up to date; then the others need not wait for each other.
         for group in ((first,), others):

@@ -64,10 +64,17 @@ from rookery.services.users.erasing import Erasing
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
+from rookery.wiring.backups import database_file as database_file
+from rookery.wiring.backups import engine_of as engine_of
 from rookery.wiring.backups import examine_copy as examine_copy
+from rookery.wiring.backups import forget_derived as forget_derived
+from rookery.wiring.backups import forget_history as forget_history
 from rookery.wiring.backups import knows_schema as knows_schema
+from rookery.wiring.backups import load_dump as load_dump
 from rookery.wiring.backups import open_objects as open_objects
 from rookery.wiring.backups import open_snapshot as open_snapshot
+from rookery.wiring.backups import place_of as place_of
+from rookery.wiring.backups import require_empty_database as require_empty_database
 from rookery.wiring.checks import REBUILDS as REBUILDS
 from rookery.wiring.checks import Repaired as Repaired
 from rookery.wiring.checks import ask_server as ask_server

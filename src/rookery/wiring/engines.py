@@ -16,6 +16,7 @@ from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.limits.port import Limits
 from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.objects.port import Objects
+from rookery.infra.sql.history import history_of
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
@@ -62,7 +63,10 @@ class Engines:
         redis: "RedisClient | None" = None,
         traces: "Traces | None" = None,
         lease: "NodeLease | None" = None,
+        history: str = "",
     ) -> None:
+        """`history` names the database's; what Redis holds of another one is not looked at."""
+        self._prefix = f"rookery:{history}"
         self.settings = settings
         self.clock = clock
         self.raw = database
@@ -106,7 +110,7 @@ class Engines:
     def _cache(self, name: str, types: tuple[type[Any], ...], **bounds: Any) -> Any:
         if self.redis is None:
             return MemoryCache[Any](**bounds)
-        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, **bounds)
+        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, prefix=self._prefix, **bounds)
         self._caches.append(made)
         return made
 
@@ -116,26 +120,26 @@ class Engines:
             self.timelines_in_memory = made = MemoryTimelineStore(entries, self.clock)
             return made
         store = module("rookery.services.timelines.stores.redis").RedisTimelineStore
-        return store(self.redis, entries, clock=self.clock)
+        return store(self.redis, entries, clock=self.clock, prefix=self._prefix)
 
     def rankings(self) -> SharedRankings | None:
         """Where rankings of Top go on at another process; None where there is none."""
         if self.redis is None:
             return None
-        return module("rookery.services.timelines.stores.redis_rankings").RedisRankings(self.redis)
+        return module("rookery.services.timelines.stores.redis_rankings").RedisRankings(self.redis, prefix=self._prefix)
 
     def tokens(self) -> SharedTokens | None:
         """Whom tokens stand for, where processes share that."""
         if self.redis is None:
             return None
-        made = module("rookery.services.users.stores.redis").RedisTokens(self.redis)
+        made = module("rookery.services.users.stores.redis").RedisTokens(self.redis, prefix=self._prefix)
         self._caches.append(made)
         return made
 
     def limits(self) -> Limits:
         if self.redis is None:
             return MemoryLimits(self.clock)
-        return module("rookery.infra.limits.redis").RedisLimits(self.redis, self.clock)
+        return module("rookery.infra.limits.redis").RedisLimits(self.redis, self.clock, prefix=self._prefix)
 
     def archives(self) -> Objects:
         """Where archives of people are kept. Raises Invalid."""
@@ -222,7 +226,10 @@ async def _sqlite(
                 database.note_damage(error)
                 raise
             database.start()
-            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces)
+            history = await history_of(database) if settings.redis else ""
+            engines = Engines(
+                settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history=history
+            )
             yield engines
         except Unavailable as error:
             if error.code != "storage_damaged":
@@ -246,12 +253,14 @@ async def _postgres(
     )
     try:
         await asyncio.to_thread(migrate, database, _MIGRATIONS)
+        module("rookery.infra.sql.sqlite_to_postgres").require_whole(database)
         database.start()
+        history = await history_of(database)
         leases = module("rookery.infra.leases.sql")
         lease: NodeLease = leases.NodeLease(database, clock, settings.process, allow_ahead=_ahead(settings))
         ids = await lease.take()
         try:
-            yield Engines(settings, database, clock, ids, _redis(settings), traces, lease)
+            yield Engines(settings, database, clock, ids, _redis(settings), traces, lease, history)
         finally:
             await lease.release()
     finally:
