@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -213,6 +214,9 @@ class Postgres:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count()
+        self._make()
+
+    def _make(self) -> None:
         self._run(
             "initdb", "-D", self._data, "-A", "trust", "-U", "rookery", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
         )
@@ -291,6 +295,12 @@ class Postgres:
             for statement in statements:
                 raw.execute(statement.encode())
 
+    def ask(self, question: str, database: str = "postgres") -> Any:
+        """The first value of the answer."""
+        with psycopg.connect(self.url(database), autocommit=True) as raw:
+            row = raw.execute(question.encode()).fetchone()
+            return None if row is None else row[0]
+
     def create(self, template: str = "template0") -> str:
         """The URL of a database of its own."""
         name = f"test_{next(self._numbers)}"
@@ -304,6 +314,29 @@ class Postgres:
         """Leave nothing of it, whatever state it is in."""
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class PostgresReplica(Postgres):
+    """A server that follows another one, which must run, and can be read."""
+
+    def __init__(self, primary: Postgres) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _make(self) -> None:
+        source = self._primary.url().replace("/postgres", "/")
+        self._run("pg_basebackup", "-D", self._data, "-d", source, "-R", "-c", "fast", "-X", "stream", "--no-sync")
+
+    def pause_replay(self) -> None:
+        """From now on it shows its present state, whatever it hears."""
+        self.execute("SELECT pg_wal_replay_pause()")
+        until = time.monotonic() + 20
+        while self.ask("SELECT pg_get_wal_replay_pause_state()") != "paused":
+            assert time.monotonic() < until, "replay does not pause"
+            time.sleep(0.01)
+
+    def resume_replay(self) -> None:
+        self.execute("SELECT pg_wal_replay_resume()")
 
 
 @pytest.fixture(scope="session")
