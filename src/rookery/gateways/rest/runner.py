@@ -15,6 +15,7 @@ from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace, read_bo
 from rookery.gateways.rest import parsing
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
 from rookery.gateways.rest.problems import problem
+from rookery.kernel import calling
 from rookery.kernel.errors import Forbidden, RookeryError, Unauthorized
 from rookery.services.timelines.contract import Timelines
 from rookery.services.users.contract import Identity, Role, Users
@@ -110,19 +111,19 @@ class Runner:
             parsing.json_only(headers.get("content-type"), headers.get("content-encoding"))
             raw = await read_body(receive, headers, self._body_limit)
             body = parsing.body(raw, operation.body)
-        answer = await operation.handle(
-            Call(
-                operation=operation,
-                path=scope["path"],
-                path_params=path_params,
-                query=query,
-                headers=headers,
-                raw=raw,
-                body=body,
-                identity=identity,
-                address=address,
-            )
+        call = Call(
+            operation=operation,
+            path=scope["path"],
+            path_params=path_params,
+            query=query,
+            headers=headers,
+            raw=raw,
+            body=body,
+            identity=identity,
+            address=address,
         )
+        with calling.viewing(call.viewer_id, acting=operation.method != "GET"):
+            answer = await operation.handle(call)
         return _tagged(answer, headers) if operation.etag and answer.status == 200 else answer
 
     def _count(self, operation: Operation, identity: Identity | None, address: str, trace: Trace) -> None:

@@ -18,6 +18,7 @@ from rookery.gateways.web import cookies
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.visits import Access, Reply, Route, Visit, redirect
+from rookery.kernel import calling
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
 from rookery.services.live.contract import Live
@@ -148,7 +149,8 @@ class PageRunner:
         elif visit.identity is not None and not visit.fragment:
             # Before the page is read: what happens meanwhile is told again rather than never.
             visit.offset = await self._live.offset()
-        return await route.handle(visit)
+        with calling.viewing(visit.viewer_id, acting=route.method != "GET"):
+            return await route.handle(visit)
 
     def _refused(self, access: Access, visit: Visit) -> Reply | None:
         """Where to go instead, for a page that is not for the visitor. Raises NotFound for those that hide from them."""
