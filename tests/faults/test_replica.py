@@ -10,11 +10,22 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.port import Reader, Statement
 from rookery.infra.sql.postgres import PostgresDatabase
 from rookery.infra.sql.postgres_replica import Replica
 from rookery.kernel import calling
+from rookery.kernel.clock import SystemClock
 from rookery.kernel.errors import Unavailable
+from rookery.kernel.ids import IdGenerator
+from rookery.kernel.pages import Page
+from rookery.kernel.visibility import Visibility
+from rookery.services.graph.store import GraphStore
+from rookery.services.tweets.contract import TweetRecord, TweetType
+from rookery.services.tweets.store import Listing, TweetStore
+from rookery.services.users.store import UsersStore
+from tests.conftest import MIGRATIONS
 from tests.engines import Postgres, PostgresReplica
 
 WAIT = 40
@@ -35,7 +46,7 @@ def servers() -> Iterator[tuple[Postgres, PostgresReplica]]:
     replica: Postgres | None = None
     try:
         primary.start()
-        primary.execute("CREATE TABLE kept (id BIGINT PRIMARY KEY)")
+        primary.execute("CREATE TABLE kept (id BIGINT PRIMARY KEY)", "CREATE DATABASE network")
         yield primary, (replica := PostgresReplica(primary))
     finally:
         for server in (replica, primary):
@@ -367,3 +378,54 @@ async def test_nobody_ever_misses_an_own_write_under_load(primary, replica):
 
         await asyncio.gather(*(person(number) for number in range(1, 16)))
         assert of(one).reads["replica"] > 0 < of(other).reads["replica"]
+
+
+# --- what bears lag
+
+
+async def test_lists_and_counts_lag_and_what_is_decided_by_does_not(servers, primary, replica):
+    database = PostgresDatabase(primary.url("network"), replica=replica.url("network"))
+    try:
+        migrate(database, MIGRATIONS)
+        database.start()
+        log, ids = SqlEventLog(database, clock := SystemClock()), IdGenerator(clock, node=0)
+        graph, users = GraphStore(database, log, ids), UsersStore(database, log)
+        tweets = TweetStore(database, log)
+
+        def record(author_id: int) -> TweetRecord:
+            return TweetRecord(
+                0, author_id, "x", Visibility.PUBLIC, TweetType.TEXT, created_at=clock.now(), version=1, counted=True
+            )
+
+        async def follows_there() -> bool:
+            with calling.viewing(BOB):
+                before = of(database).reads["replica"]
+                await graph.followers(BOB, Page(10))
+                return of(database).reads["replica"] > before
+
+        await until(follows_there)
+        replica.pause_replay()
+        with calling.viewing(ANN, acting=True):
+            await graph.follow(ANN, BOB, protected=False)
+            first = await tweets.post(record(ANN), ids.next)
+        for viewer, seen in ((ANN, True), (BOB, False)):
+            with calling.viewing(viewer):
+                # Shown, and forgotten.
+                assert bool((await graph.followers(BOB, Page(10))).items) == seen
+                assert bool((await graph.following(ANN, Page(10))).items) == seen
+                assert bool(await graph.counts([ANN])) == bool(await tweets.tweet_counts([ANN])) == seen
+                assert bool(await tweets.rows(Listing.ENTRIES, ANN, Page(10, before=first + 1), lag=True)) == seen
+                assert bool(await tweets.written(ANN, 0, 10)) == seen
+                # Decided by, or kept for others.
+                assert BOB in (await graph.viewer(ANN, 0)).following
+                assert await graph.followers_among(BOB, [ANN]) == {ANN}
+                assert first in await tweets.load([first])
+                assert await tweets.rows(Listing.ENTRIES, ANN, Page(10))
+                assert await users.identity(b"none") is None
+        reads = of(database).reads["replica"]
+        # Nobody looks: a consumer, a command, a worker.
+        assert (await graph.followers(BOB, Page(10))).items
+        assert of(database).reads["replica"] == reads
+    finally:
+        await database.close()
+        replica.resume_replay()
