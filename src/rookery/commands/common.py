@@ -56,10 +56,10 @@ def with_network(used: "Settings", work: Callable[["Network"], Awaitable[T]], *,
 
 
 def require_network(used: "Settings") -> None:
-    """Raises NotFound where the data folder holds no network."""
+    """Raises NotFound where the data folder holds no network, and no database elsewhere is named."""
     from rookery.wiring import DATABASE
 
-    if not (used.data / DATABASE).exists():
+    if not used.database and not (used.data / DATABASE).exists():
         raise NotFound("there is no network in the folder {folder}", folder=str(used.data))
 
 

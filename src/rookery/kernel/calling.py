@@ -87,6 +87,12 @@ def viewing(viewer_id: int, *, acting: bool = False) -> Generator[None]:
         _looking.reset(tokens[1])
 
 
+def view(viewer_id: int, *, acting: bool = False) -> None:
+    """From here on, this task calls on behalf of this account; 0 is a guest. With `acting` it may change something."""
+    _viewer.set(viewer_id)
+    _looking.set(None if acting else Looking(viewer_id, monotonic()))
+
+
 @contextmanager
 def received(seconds: float | None, viewer_id: int | None, headers: Headers) -> Generator[None]:
     """A call from elsewhere, with what came along with it; nothing of what was there before holds inside."""

@@ -83,7 +83,8 @@ def _figures(network: "Network") -> Iterable[Metric]:
         "rookery_deliveries", "Entries put into cached timelines", "by", {"processor": network.processor.deliveries}
     )
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
-    yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
+    if (memory := network.engines.timelines_in_memory) is not None:
+        yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": memory.nbytes})
     yield counter("rookery_tweets_held", "Tweets held for a moderator", "rule", network.screening.held)
     yield counter(
         "rookery_top_reads", "First pages of Top by whether their ranking was there", "ranking", network.top.reads
@@ -101,6 +102,12 @@ def _figures(network: "Network") -> Iterable[Metric]:
     )
     yield counter("rookery_streams_back", "Streams that came back with an offset", "as", live.figures.replayed)
     yield counter("rookery_live_deliveries", "Entries told to live people", "by", {"processor": delivery.told})
+    replica = getattr(network.database, "replica", None)
+    yield counter(
+        "rookery_replica_reads", "Reads that bear lag", "server", {} if replica is None else replica.reads
+    )
+    lag = {} if replica is None else {"replica": replica.lag()}
+    yield gauge("rookery_replica_lag_seconds", "It has all that the primary had so long ago", "of", lag)
     watchdog = network.watchdog
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
     yield gauge("rookery_worker_silence_seconds", "Time at work without a sign of life", "worker", watchdog.silences())

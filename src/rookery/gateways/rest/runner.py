@@ -103,6 +103,7 @@ class Runner:
             self._count(operation, None, address, trace)
             raise
         self._count(operation, identity, address, trace)
+        calling.view(0 if identity is None else identity.user_id, acting=operation.method != "GET")
         if identity is not None:
             trace.user_id = identity.user_id
         query = parsing.query(scope["query_string"], operation.known_parameters)
@@ -111,19 +112,19 @@ class Runner:
             parsing.json_only(headers.get("content-type"), headers.get("content-encoding"))
             raw = await read_body(receive, headers, self._body_limit)
             body = parsing.body(raw, operation.body)
-        call = Call(
-            operation=operation,
-            path=scope["path"],
-            path_params=path_params,
-            query=query,
-            headers=headers,
-            raw=raw,
-            body=body,
-            identity=identity,
-            address=address,
+        answer = await operation.handle(
+            Call(
+                operation=operation,
+                path=scope["path"],
+                path_params=path_params,
+                query=query,
+                headers=headers,
+                raw=raw,
+                body=body,
+                identity=identity,
+                address=address,
+            )
         )
-        with calling.viewing(call.viewer_id, acting=operation.method != "GET"):
-            answer = await operation.handle(call)
         return _tagged(answer, headers) if operation.etag and answer.status == 200 else answer
 
     def _count(self, operation: Operation, identity: Identity | None, address: str, trace: Trace) -> None:

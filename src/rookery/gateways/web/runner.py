@@ -133,6 +133,7 @@ class PageRunner:
         limited = self._limits.take(session, visit.address, write=write, now=time.monotonic())
         trace.limits = limited.headers
         limited.check()
+        calling.view(0 if identity is None else identity.user_id, acting=write)
         if identity is not None:
             visit.identity = identity
             visit.me = (await self._users.get([identity.user_id])).get(identity.user_id)
@@ -149,8 +150,7 @@ class PageRunner:
         elif visit.identity is not None and not visit.fragment:
             # Before the page is read: what happens meanwhile is told again rather than never.
             visit.offset = await self._live.offset()
-        with calling.viewing(visit.viewer_id, acting=route.method != "GET"):
-            return await route.handle(visit)
+        return await route.handle(visit)
 
     def _refused(self, access: Access, visit: Visit) -> Reply | None:
         """Where to go instead, for a page that is not for the visitor. Raises NotFound for those that hide from them."""

@@ -43,6 +43,9 @@ _STOOD_STILL: Final = 0.5
 _REST: Final = 2.0
 """Seconds for which a replica that failed somebody is left alone."""
 
+_REQUEST: Final = 10.0
+"""Seconds after which who asked something may have done more since, elsewhere, and goes on to look: at a stream, say."""
+
 _UNASKED: Final = "it was not asked yet"
 
 _IDENTITY: Final = b"SELECT system_identifier FROM pg_control_system()"
@@ -184,7 +187,7 @@ class Replica:
         """What the replica answers; None where that does not count."""
         positions = self._positions
         known = Known(positions.position, positions.known_at)
-        heard = None if deaf or not looking.viewer_id or self._primary_away else self._hear(looking.since)
+        heard = None if deaf or not looking.viewer_id or self._primary_away else self._hear(looking.since, time.monotonic())
         asked = there(known)
         self._asked.add(asked)
         try:
@@ -209,8 +212,9 @@ class Replica:
         self.reads["replica"] += 1
         return (answer,)
 
-    def _hear(self, since: float) -> "asyncio.Future[bool]":
+    def _hear(self, since: float, now: float) -> "asyncio.Future[bool]":
         """Whether all has been heard that others had committed at that moment, or the primary is away; False at the end."""
+        since = since if now < since + _REQUEST else now
         heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._looked >= since:
             heard.set_result(True)
