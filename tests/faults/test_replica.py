@@ -54,12 +54,18 @@ def servers() -> Iterator[tuple[Postgres, PostgresReplica]]:
                 server.end()
 
 
+def running(server: Postgres) -> None:
+    """Whatever a test left of it."""
+    if server.child.pid is None:
+        server.start()
+    server.resume()
+
+
 @pytest.fixture
 def primary(servers: tuple[Postgres, PostgresReplica]) -> Postgres:
     """It may be killed."""
     primary, _ = servers
-    primary.start()
-    primary.resume()
+    running(primary)
     primary.execute("TRUNCATE kept")
     return primary
 
@@ -68,8 +74,7 @@ def primary(servers: tuple[Postgres, PostgresReplica]) -> Postgres:
 def replica(servers: tuple[Postgres, PostgresReplica], primary: Postgres) -> PostgresReplica:
     """Likewise; it shows what the primary has."""
     _, replica = servers
-    replica.start()
-    replica.resume()
+    running(replica)
     replica.resume_replay()
     position = primary.ask("SELECT pg_current_wal_flush_lsn()")
     end = time.monotonic() + WAIT

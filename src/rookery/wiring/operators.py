@@ -103,9 +103,7 @@ def _figures(network: "Network") -> Iterable[Metric]:
     yield counter("rookery_streams_back", "Streams that came back with an offset", "as", live.figures.replayed)
     yield counter("rookery_live_deliveries", "Entries told to live people", "by", {"processor": delivery.told})
     replica = getattr(network.database, "replica", None)
-    yield counter(
-        "rookery_replica_reads", "Reads that bear lag", "server", {} if replica is None else replica.reads
-    )
+    yield counter("rookery_replica_reads", "Reads that bear lag", "server", {} if replica is None else replica.reads)
     lag = {} if replica is None else {"replica": replica.lag()}
     yield gauge("rookery_replica_lag_seconds", "It has all that the primary had so long ago", "of", lag)
     watchdog = network.watchdog

@@ -187,7 +187,9 @@ class Replica:
         """What the replica answers; None where that does not count."""
         positions = self._positions
         known = Known(positions.position, positions.known_at)
-        heard = None if deaf or not looking.viewer_id or self._primary_away else self._hear(looking.since, time.monotonic())
+        heard = (
+            None if deaf or not looking.viewer_id or self._primary_away else self._hear(looking.since, time.monotonic())
+        )
         asked = there(known)
         self._asked.add(asked)
         try:
