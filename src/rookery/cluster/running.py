@@ -16,18 +16,18 @@ import msgspec
 
 from rookery.cluster import ClusterError
 from rookery.cluster.engines import REPLICATION, Postgres, Redis, missing, program
-from rookery.cluster.folder import ClusterFolder, taken
+from rookery.cluster.folder import ClusterFolder
 from rookery.cluster.haproxy import HAProxy, get
 from rookery.cluster.layout import Layout, Process
-from rookery.cluster.processes import Child
+from rookery.cluster.processes import Child, taken
 
-_START: Final = 60.0
+_START: Final = 120.0
 """Seconds that a process may take until it is ready: the first one brings the tables up to date."""
 
 _END: Final = 30.0
 """Seconds that it may take to end."""
 
-_NOTICE: Final = 20.0
+_NOTICE: Final = 30.0
 """Seconds within which HAProxy must have noticed that a process is there."""
 
 _LIBRARIES: Final = ("psycopg", "redis", "grpc", "grpc_health")
@@ -59,9 +59,9 @@ class Cluster:
 
     # --- the commands
 
-    def up(self, port: int | None = None, tell: Tell = lambda _: None) -> None:
-        """Start what does not run, and wait until all of it is healthy. Raises ClusterError; a cluster of which nothing ran before is
-        taken down then.
+    def up(self, port: int | None = None, tell: Tell = lambda _: None, *, engines: bool = False) -> None:
+        """Start what does not run, and wait until all of it is healthy; with `engines` no process of ours. Raises ClusterError; a cluster
+        of which nothing ran before is taken down then.
         """
         self._check_installed()
         self.folder.begin()
@@ -70,7 +70,9 @@ class Cluster:
             self.folder.remember(port)
             ran = any(self._child(name).pid is not None for name in self.names)
             try:
-                self._start_all(tell)
+                self._start_engines(tell)
+                if not engines:
+                    self._start_processes(tell)
             except BaseException:
                 if not ran:
                     self._end(self.names, tell)
@@ -125,7 +127,8 @@ class Cluster:
                     self.folder.forget()
                     if not self.folder.state().wanted:
                         return
-                    self._start_all(tell)
+                    self._start_engines(tell)
+                    self._start_processes(tell)
             except ClusterError as error:
                 tell(f"{', '.join(gone)}: {error}")
                 time.sleep(4)
@@ -138,8 +141,9 @@ class Cluster:
 
     # --- starting
 
-    def _start_all(self, tell: Tell) -> None:
+    def _start_engines(self, tell: Tell) -> None:
         self._check_ports()
+        self.folder.write_common()
         postgres, replica, redis = self._postgres(), self._replica(), self._redis()
         known = self.folder.state().secrets
         if postgres.child.pid is None:
@@ -155,6 +159,8 @@ class Cluster:
         if redis.child.pid is None:
             tell("starting redis")
             redis.start()
+
+    def _start_processes(self, tell: Tell) -> None:
         first, *others = self.layout.processes
         # The first one brings the tables up to date; then the others need not wait for each other.
         for group in ((first,), others):
@@ -167,7 +173,7 @@ class Cluster:
         haproxy = self._haproxy()
         if haproxy.child.pid is None:
             tell("starting haproxy")
-            haproxy.start(self.folder.targets("gateway"), self.folder.targets("live"))
+            haproxy.start(self.folder.targets("gateway"), self.folder.targets("live"), self.folder.proxies())
         self._await_haproxy([process.name for process in self.layout.processes])
 
     def _start_replica(self, replica: Postgres, primary: Postgres, tell: Tell) -> None:

@@ -36,15 +36,21 @@ def up(
         bool,
         typer.Option("--foreground", help="Stay, start again whatever ends, and take it down at SIGTERM or Ctrl-C."),
     ] = False,
+    engines: Annotated[
+        bool,
+        typer.Option("--engines", help="Start the engines only: to move a network there, or bring a backup back."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start whatever does not run, and wait until all of it is healthy."""
+    if engines and foreground:
+        raise typer.BadParameter("--engines and --foreground exclude each other")
     found = _cluster(data, profile)
     tell = _silent if as_json else say
     # A command that is ended takes back what it has begun.
     signal.signal(signal.SIGTERM, _give_up)
     if not foreground:
-        found.up(port, tell)
+        found.up(port, tell, engines=engines)
         _show(found.status(), as_json)
         return
     found.up(port, tell)

@@ -18,6 +18,7 @@ from rookery.infra.sql.postgres_errors import cannot_open, translate
 from rookery.infra.sql.postgres_listen import Ear
 from rookery.infra.sql.postgres_readers import Readers
 from rookery.infra.sql.postgres_replica import Replica, position_of
+from rookery.infra.sql.postgres_verify import verify
 from rookery.infra.sql.postgres_writer import Writer, closed
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class PostgresDatabase:
             self._writing = Writer(self._url, busy_timeout=busy_timeout, patience=patience, on_batch=on_batch)
         except psycopg.Error as error:
             raise cannot_open(server_of(self._url), error) from error
-        self.turns = Ear(self._url, lambda: self._writing.backend)
+        self.turns = Ear(self._url, lambda: self._writing.backend, self.all)
         """Whose turn it is, where several processes would do the same; and what listens to their commits."""
         self.replica: Replica | None = None
         """Where `lagging` reads; None without `replica`."""
@@ -162,8 +163,8 @@ class PostgresDatabase:
         return True
 
     def verify(self) -> list[str]:
-        """What is wrong with the files: PostgreSQL checks the pages that it reads, and refuses those that are damaged."""
-        return []
+        """Everything that is wrong with what is kept, in sentences; takes as long as reading it. Not for the event loop."""
+        return verify(self._url)
 
     # --- other processes
 
