@@ -16,7 +16,7 @@ from rookery.infra.sql.port import Reader, Statement
 from rookery.infra.sql.postgres import PostgresDatabase
 from rookery.infra.sql.postgres_replica import Replica
 from rookery.kernel import calling
-from rookery.kernel.clock import SystemClock
+from rookery.kernel.clock import ManualClock, SystemClock
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.pages import Page
@@ -25,8 +25,9 @@ from rookery.services.graph.store import GraphStore
 from rookery.services.tweets.contract import TweetRecord, TweetType
 from rookery.services.tweets.store import Listing, TweetStore
 from rookery.services.users.store import UsersStore
-from tests.conftest import MIGRATIONS
+from tests.conftest import MIGRATIONS, NEW_YEAR
 from tests.engines import Postgres, PostgresReplica
+from tests.gateways.rest.conftest import Person, serving
 
 WAIT = 40
 """Seconds after which a test gives up."""
@@ -434,3 +435,35 @@ async def test_lists_and_counts_lag_and_what_is_decided_by_does_not(servers, pri
     finally:
         await database.close()
         replica.resume_replay()
+
+
+async def test_a_network_reads_its_replica_for_those_who_look(servers, primary, replica, tmp_path):
+    primary.execute("CREATE DATABASE whole")
+    urls = {"database": primary.url("whole"), "replica": replica.url("whole")}
+    async with serving(tmp_path, ManualClock(NEW_YEAR), **urls) as server:
+        ann, bob, guest = await server.person("ann"), await server.person("bob"), server.client()
+        database = server.network.database
+
+        async def followers(person: Person) -> list[str]:
+            answer = await person.get(f"/v1/users/{bob.id}/followers")
+            assert answer.status_code == 200, answer.text
+            return [one["handle"] for one in answer.json()["items"]]
+
+        async def there() -> bool:
+            before = of(database).reads["replica"]
+            await followers(guest)
+            await followers(bob)
+            return of(database).reads["replica"] >= before + 2
+
+        await until(there)
+        replica.pause_replay()
+        assert (await ann.put(f"/v1/users/{bob.id}/follow")).status_code == 200
+        assert await followers(ann) == ["ann"]
+        assert await followers(guest) == await followers(bob) == []
+        assert (await bob.get(f"/v1/users/{ann.id}/relationship")).json()["followed_by"]
+        replica.resume_replay()
+
+        async def seen() -> bool:
+            return await followers(guest) == await followers(bob) == ["ann"]
+
+        await until(seen)
