@@ -34,14 +34,14 @@ def compose() -> Any:
     return yaml.safe_load(re.sub(r"\$\{\w+:\?\}", "secret", text))
 
 
-def surroundings(proxy: str) -> Surroundings:
+def surroundings(*proxies: str) -> Surroundings:
     return Surroundings(
         database="postgresql://rookery:secret@postgres:5432/rookery",
         replica="postgresql://rookery:secret@replica:5432/rookery",
         redis="redis://:secret@redis:6379/0",
         objects="file:///var/lib/rookery/objects",
         rpc_token="secret",
-        proxies=(proxy,),
+        proxies=proxies,
         places={one.name: Place(one.name, PORT, METRICS_PORT, RPC_PORT) for one in STANDARD.processes},
         listen="0.0.0.0",  # noqa: S104 - of a container, of which one port is published
     )
@@ -61,7 +61,8 @@ def test_each_process_has_the_settings_of_the_layout(compose, monkeypatch, proce
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     proxy = compose["services"]["haproxy"]["networks"]["inside"]["ipv4_address"]
-    expected = settings_of(process, surroundings(proxy)) | {"log_format": "json"}
+    before = compose["networks"]["inside"]["ipam"]["config"][0]["gateway"]
+    expected = settings_of(process, surroundings(proxy, before)) | {"log_format": "json"}
     assert load() == msgspec.convert(expected, Settings)
 
 
@@ -82,11 +83,13 @@ def test_the_engines_have_the_same_settings(compose):
     assert given == REDIS | {"save": ""}
 
 
-def test_haproxy_is_told_the_same():
+def test_haproxy_is_told_the_same(compose):
     def targets(service: str) -> list[Target]:
         return [Target(one.name, one.name, PORT, METRICS_PORT) for one in STANDARD.of(service)]
 
-    expected = configuration("*:8000", "*:8001", targets("gateway"), targets("live"), resolver="127.0.0.11:53")
+    proxies = [compose["networks"]["inside"]["ipam"]["config"][0]["gateway"]]
+    names: Any = {"proxies": proxies, "resolver": "127.0.0.11:53"}
+    expected = configuration("*:8000", "*:8001", targets("gateway"), targets("live"), **names)
     assert (DEPLOY / "haproxy.cfg").read_text() == expected
     checked = subprocess.run([installed("haproxy"), "-c", "-f", DEPLOY / "haproxy.cfg"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -101,8 +102,9 @@ async def test_nobody_who_reads_notices_that_a_gateway_was_killed(front):
     assert people.bad == []
 
 
-async def test_a_write_whose_answer_was_lost_is_not_sent_again(front, tmp_path):
-    """Behind an HAProxy of its own stands somebody who hears requests and hangs up."""
+@asynccontextmanager
+async def deaf(folder: Path, *proxies: str) -> AsyncGenerator[tuple[str, list[bytes]]]:
+    """An HAProxy, believing what `proxies` say, before somebody who hears requests and hangs up: its URL, and what was heard."""
     heard: list[bytes] = []
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,25 +116,50 @@ async def test_a_write_whose_answer_was_lost_is_not_sent_again(front, tmp_path):
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        own = HAProxy(Path(installed("haproxy")), tmp_path, free_port(), free_port())
+        own = HAProxy(Path(installed("haproxy")), folder, free_port(), free_port())
         try:
             target = Target("gateway-1", "127.0.0.1", port, port)
-            await asyncio.to_thread(own.start, [target], [target])
+            await asyncio.to_thread(own.start, [target], [target], proxies)
             await asyncio.to_thread(own.child.until, lambda: own.up() == {"gateway-1"}, 20)
-            for method, headers, times in (
-                ("POST", {}, 1),
-                ("PATCH", {}, 1),
-                ("POST", {"Idempotency-Key": "a"}, 4),
-                ("PUT", {}, 4),
-                ("GET", {}, 4),
-            ):
-                heard.clear()
-                # On a connection that was used before, HAProxy hangs up as well, without a word.
-                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own.port}") as client:
-                    assert (await client.request(method, "/v1/tweets", headers=headers)).status_code == 502
-                assert len([one for one in heard if b"/v1/tweets" in one]) == times, (method, headers)
+            heard.clear()
+            yield f"http://127.0.0.1:{own.port}/v1/tweets", heard
         finally:
             own.child.stop(signal.SIGKILL)
+
+
+async def asked(url: str, heard: list[bytes], method: str, **headers: str) -> list[bytes]:
+    """Ask, on a connection that was not used before; what was heard of it."""
+    heard.clear()
+    async with httpx.AsyncClient() as client:
+        assert (await client.request(method, url, headers=headers)).status_code == 502
+    return [one for one in heard if b"/v1/tweets" in one]
+
+
+async def test_a_write_whose_answer_was_lost_is_not_sent_again(tmp_path):
+    async with deaf(tmp_path, "127.0.0.1") as (url, heard):
+        assert len(await asked(url, heard, "POST")) == 1
+        assert len(await asked(url, heard, "PATCH")) == 1
+        for method in ("GET", "PUT", "DELETE"):
+            assert len(await asked(url, heard, method)) == 4, method
+        assert len(await asked(url, heard, "POST", **{"Idempotency-Key": "a"})) == 4
+
+
+TOLD = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https", "X-Request-Id": "a1"}
+
+
+async def test_what_a_proxy_before_it_tells_is_passed_on_in_one_line(tmp_path):
+    async with deaf(tmp_path, "127.0.0.1") as (url, heard):
+        (request,) = await asked(url, heard, "POST", **TOLD)
+        lines = request.decode().lower().split("\r\n")
+        assert [line for line in lines if "forwarded-for" in line] == ["x-forwarded-for: 203.0.113.7, 127.0.0.1"]
+        assert {"x-forwarded-proto: https", "x-request-id: a1"} <= set(lines)
+
+
+async def test_what_anybody_else_tells_is_not(tmp_path):
+    async with deaf(tmp_path, "192.0.2.1") as (url, heard):
+        (request,) = await asked(url, heard, "POST", **TOLD)
+        lines = request.decode().lower().split("\r\n")
+        assert [line for line in lines if "forwarded" in line or "request-id" in line] == ["x-forwarded-for: 127.0.0.1"]
 
 
 async def test_where_none_is_ready_people_hear_a_gateways_own_words(front):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from rookery.infra.events import tables as t
 from rookery.infra.events.port import Appended, Event
@@ -861,6 +862,28 @@ async def test_what_a_durable_group_has_not_handled_stays_even_if_it_runs_elsewh
         clock.advance(HOUR)
         assert await log.trim(0) == 1
         assert await numbers_kept(database) == [2, 3, 4]
+
+
+async def test_a_durable_group_that_no_process_has_any_more_is_told_of(database, clock, effects):
+    async with running(database, clock, away=Effects(), h=Listener()) as log:
+        await log.publish(notes(1))
+        await caught_up(log)
+        other = SqlEventLog(database, clock)
+        subscribe(other, gone_with_its_process=Listener())
+        await other.start()
+        await other.stop()
+    async with running(database, clock, here=Effects()) as log:
+        await log.publish(notes(2, 3))
+        await caught_up(log)
+        clock.advance(HOUR)
+        with capture_logs() as logs:
+            await log.trim(0)
+            assert (log.deserted, logs) == (set(), []), "it may be on its way from one process to another"
+            for _ in range(3):
+                await log.trim(0)
+                assert log.deserted == {"away"}
+        assert [(entry["group"], entry["offset"]) for entry in logs] == [("away", 1)]
+        assert await numbers_kept(database) == [2, 3]
 
 
 # --- for operators

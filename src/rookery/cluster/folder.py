@@ -4,10 +4,9 @@ import fcntl
 import json
 import os
 import secrets
-import socket
 import tomllib
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from rookery.cluster import ClusterError
 from rookery.cluster.engines import write_secret
 from rookery.cluster.haproxy import Target
 from rookery.cluster.layout import Layout, Place, Process, Surroundings, settings_of
+from rookery.cluster.processes import free_ports
 
 _STATE: Final = "cluster.json"
 _SECRETS: Final = ("admin", "replication", "database", "redis", "rpc")
@@ -185,9 +185,11 @@ class ClusterFolder:
         said = self.network_settings()
         if "objects" in said:
             given["objects"] = said["objects"]
-        if "trusted_proxies" in said:
-            given["trusted_proxies"] = [*given["trusted_proxies"], *said["trusted_proxies"]]
-        return given
+        return given | {"trusted_proxies": self.proxies()}
+
+    def proxies(self) -> list[str]:
+        """Who may stand before HAProxy, which is one of them: what is on this machine, and what the operator adds."""
+        return [*self.surroundings().proxies, *self.network_settings().get("trusted_proxies", ())]
 
     def _write(self, folder: Path, settings: Mapping[str, Any]) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,27 +214,7 @@ def ports_of(layout: Layout, port: int) -> dict[str, int]:
         if not 0 < port <= 65_535 - max(names.values()):
             raise ClusterError(f"the port is from 1 to {65_535 - max(names.values())}, not {port}")
         return {name: port + number for name, number in names.items()}
-    with ExitStack() as stack:
-        found: dict[str, int] = {}
-        for name in names:
-            # Held until all are found, so that none is found twice.
-            held = stack.enter_context(socket.socket())
-            held.bind(("127.0.0.1", 0))
-            found[name] = held.getsockname()[1]
-    return found
-
-
-def taken(ports: Iterable[int]) -> list[int]:
-    """Those on which somebody listens."""
-    found: list[int] = []
-    for port in ports:
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind(("127.0.0.1", port))
-            except OSError:
-                found.append(port)
-    return found
+    return dict(zip(names, free_ports(len(names)), strict=True))
 
 
 def toml(value: Any) -> str:

@@ -13,6 +13,8 @@ from rookery.cluster.processes import Child
 
 _START: Final = 20.0
 
+_LOOPBACK: Final = "127.0.0.1"
+
 
 class Target(msgspec.Struct, frozen=True):
     """A process to which requests are sent: its health is asked for on the operators' port."""
@@ -32,8 +34,6 @@ global
 
 defaults
     mode http
-    # Its own addresses are put behind those that a proxy before it has told.
-    option forwardfor
     balance leastconn
     # A process that does not take a connection was sent nothing: any request goes to another one.
     option redispatch 1
@@ -51,6 +51,14 @@ defaults
 
 frontend public
     bind {public}
+    # What a proxy before it tells of a request is passed on, in one line, with its address; what anybody else tells is not.
+    acl proxy src {proxies}
+    http-request del-header X-Forwarded-For unless proxy
+    http-request del-header X-Forwarded-Proto unless proxy
+    http-request del-header X-Request-Id unless proxy
+    http-request del-header traceparent unless proxy
+    http-request set-header X-Forwarded-For "%[req.fhdr(X-Forwarded-For)], %[src]" if {{ req.hdr(X-Forwarded-For) -m found }}
+    http-request set-header X-Forwarded-For %[src] unless {{ req.hdr(X-Forwarded-For) -m found }}
     # An answer that never came may be that of a request which was carried out. Only those are sent again which do no harm twice.
     http-request disable-l7-retry unless {{ method GET HEAD OPTIONS PUT DELETE }} or {{ req.hdr(Idempotency-Key) -m found }}
     acl stream path /v1/stream
@@ -83,15 +91,21 @@ resolvers names
 
 
 def configuration(
-    public: str, operators: str, gateways: Sequence[Target], live: Sequence[Target], *, resolver: str = ""
+    public: str,
+    operators: str,
+    gateways: Sequence[Target],
+    live: Sequence[Target],
+    *,
+    proxies: Sequence[str] = (_LOOPBACK,),
+    resolver: str = "",
 ) -> str:
-    """The text of haproxy.cfg: addresses to listen on (`host:port`), and where requests go. Where targets have names that come and go, the
-    server of names (`address:port`) is asked for them.
+    """The text of haproxy.cfg: addresses to listen on (`host:port`), where requests go, and whose word is believed on where they come from.
+    Where targets have names that come and go, the server of names (`address:port`) is asked for them.
 
     A process that is told to end says on /readyz that it is not ready, and goes on until nothing is sent to it: so it is ended without a
     failed request. Where none is ready, as the database is away, those that live tell people so in their own words.
     """
-    parts = [_HEAD.format(public=public, operators=operators)]
+    parts = [_HEAD.format(public=public, operators=operators, proxies=" ".join(proxies))]
     if resolver:
         parts.append(_NAMES.format(resolver=resolver))
     more_of_each = " resolvers names init-addr libc,none" if resolver else ""
@@ -114,20 +128,19 @@ def configuration(
 class HAProxy:
     """An HAProxy on the loopback."""
 
-    def __init__(self, program: Path, folder: Path, port: int, operators: int, listen: str = "127.0.0.1") -> None:
+    def __init__(self, program: Path, folder: Path, port: int, operators: int) -> None:
         self.port = port
         self._operators = operators
-        self._listen = listen
         self._program = program
         self._folder = folder
         self._file = folder / "haproxy.cfg"
         self.child = Child("haproxy", folder)
 
-    def start(self, gateways: Sequence[Target], live: Sequence[Target]) -> None:
-        """Start it, and wait until it listens. Raises ClusterError."""
+    def start(self, gateways: Sequence[Target], live: Sequence[Target], proxies: Sequence[str] = (_LOOPBACK,)) -> None:
+        """Start it, and wait until it listens; `proxies` may stand before it. Raises ClusterError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        at = f"{self._listen}:{self.port}", f"127.0.0.1:{self._operators}"
-        self._file.write_text(configuration(*at, gateways, live))
+        at = f"{_LOOPBACK}:{self.port}", f"{_LOOPBACK}:{self._operators}"
+        self._file.write_text(configuration(*at, gateways, live, proxies=proxies))
         self.child.start([self._program, "-db", "-f", self._file], cwd=self._folder)
         self.child.until(self.ready, _START)
 
@@ -152,7 +165,7 @@ class HAProxy:
 
 def get(port: int, path: str, seconds: float = 2.0) -> tuple[int, str]:
     """The status and the body of a page on the loopback; 0 where there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=seconds)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -2,11 +2,12 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -157,8 +158,35 @@ def _memory(pid: int) -> int:
     return 0
 
 
+def free_ports(number: int) -> list[int]:
+    """Ports of the loopback that nobody listens on now, each another one.
+
+    Below those that the kernel gives to connections: one of these could have the port when what listens on it is started again.
+    """
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: set[int] = set()
+    for _ in range(1_000 * number):
+        if len(found) == number:
+            return sorted(found)
+        port = random.randrange(min(10_000, low // 2), low)  # noqa: S311 - no secret
+        if not taken([port]):
+            found.add(port)
+    raise ClusterError("there are no free ports")
+
+
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """One of them."""
+    return free_ports(1)[0]
+
+
+def taken(ports: Iterable[int]) -> list[int]:
+    """Those on which somebody listens."""
+    found: list[int] = []
+    for port in ports:
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                found.append(port)
+    return found

@@ -16,18 +16,18 @@ import msgspec
 
 from rookery.cluster import ClusterError
 from rookery.cluster.engines import REPLICATION, Postgres, Redis, missing, program
-from rookery.cluster.folder import ClusterFolder, taken
+from rookery.cluster.folder import ClusterFolder
 from rookery.cluster.haproxy import HAProxy, get
 from rookery.cluster.layout import Layout, Process
-from rookery.cluster.processes import Child
+from rookery.cluster.processes import Child, taken
 
-_START: Final = 60.0
+_START: Final = 120.0
 """Seconds that a process may take until it is ready: the first one brings the tables up to date."""
 
 _END: Final = 30.0
 """Seconds that it may take to end."""
 
-_NOTICE: Final = 20.0
+_NOTICE: Final = 30.0
 """Seconds within which HAProxy must have noticed that a process is there."""
 
 _LIBRARIES: Final = ("psycopg", "redis", "grpc", "grpc_health")
@@ -173,7 +173,7 @@ class Cluster:
         haproxy = self._haproxy()
         if haproxy.child.pid is None:
             tell("starting haproxy")
-            haproxy.start(self.folder.targets("gateway"), self.folder.targets("live"))
+            haproxy.start(self.folder.targets("gateway"), self.folder.targets("live"), self.folder.proxies())
         self._await_haproxy([process.name for process in self.layout.processes])
 
     def _start_replica(self, replica: Postgres, primary: Postgres, tell: Tell) -> None:

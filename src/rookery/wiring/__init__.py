@@ -14,7 +14,7 @@ from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
-from rookery.kernel.ids import MAX_ID, first_id_at
+from rookery.kernel.ids import first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.archives.contract import Archives
 from rookery.services.archives.making import ArchiveMaker
@@ -362,6 +362,9 @@ class Network:
             "live": (self.live.worker,),
             "ops": (self.ops.worker,),
         }
+        # Other processes may run the same services. (What works on a process's own memory does so in each.)
+        for worker in (self.drafts.worker, self.archives.worker, self.erasing.worker):
+            worker.take_turns(self.engines.raw.turns)
         workers = [worker for service, found in parts.items() if self.runs(service) for worker in found]
         workers.append(self.upkeep)
         if self.figures_of_all is not None:
@@ -448,7 +451,7 @@ async def open_network(
             settings, clock, serving=consumers, traces=traces, committed=metrics.committed
         ) as engines:
             network = Network(engines, metrics)
-            network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
+            await engines.resume(await network.newest_id())
             network.watchdog.start()
             try:
                 if consumers:

@@ -19,9 +19,9 @@ from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
 from rookery.infra.workers.port import Watched
-from rookery.kernel.clock import SECOND, Clock
+from rookery.kernel.clock import HOUR, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
-from rookery.kernel.ids import IdGenerator
+from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.services.timelines.store import TimelineStore
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets.contract import TweetRecord
@@ -33,6 +33,7 @@ from rookery.wiring.tracing import MissingExtra
 
 if TYPE_CHECKING:
     from rookery.infra.cache.redis import RedisCache
+    from rookery.infra.leases.sql import NodeLease
     from rookery.infra.redis.client import RedisClient
     from rookery.infra.sql.postgres import PostgresDatabase
     from rookery.infra.telemetry.traces import Traces
@@ -56,6 +57,7 @@ class Engines:
         ids: IdGenerator,
         redis: "RedisClient | None" = None,
         traces: "Traces | None" = None,
+        lease: "NodeLease | None" = None,
         history: str = "",
     ) -> None:
         """`history` names the database's; what Redis holds of another one is not looked at."""
@@ -67,6 +69,7 @@ class Engines:
         """The same, with spans of its statements where there are traces."""
         self.log = SqlEventLog(self.database, clock, settings.process)
         self.ids = ids
+        self.lease = lease
         self.redis = redis
         self.traces = traces
         self.timelines_in_memory: MemoryTimelineStore | None = None
@@ -132,11 +135,21 @@ class Engines:
         except TimeoutError:
             raise module("rookery.infra.redis.client").away() from None
 
+    async def resume(self, newest_id: int) -> None:
+        """Have ids go on after the newest one in the store. Raises ClockBehind."""
+        allow_ahead = _ahead(self.settings)
+        if self.lease is None:
+            self.ids.resume(newest_id, allow_ahead=allow_ahead)
+        else:
+            await self.lease.resume(newest_id, allow_ahead=allow_ahead)
+            self.lease.start()
+
     @property
     def workers(self) -> Sequence[Watched]:
         """What works in the background for the engines, for a watchdog."""
         database = self.raw
-        return [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        found = [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        return found if self.lease is None else [*found, self.lease.worker]
 
     async def close(self) -> None:
         """Send what caches have yet to send, and let go of Redis."""
@@ -191,7 +204,7 @@ async def _sqlite(
                 raise
             database.start()
             history = await history_of(database) if settings.redis else ""
-            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history)
+            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history=history)
             yield engines
         except Unavailable as error:
             if error.code != "storage_damaged":
@@ -218,9 +231,20 @@ async def _postgres(
         module("rookery.infra.sql.sqlite_to_postgres").require_whole(database)
         database.start()
         history = await history_of(database)
-        yield Engines(settings, database, clock, IdGenerator(clock, 0), _redis(settings), traces, history)
+        leases = module("rookery.infra.leases.sql")
+        lease: NodeLease = leases.NodeLease(database, clock, settings.process, allow_ahead=_ahead(settings))
+        ids = await lease.take()
+        try:
+            yield Engines(settings, database, clock, ids, _redis(settings), traces, lease, history)
+        finally:
+            await lease.release()
     finally:
         await database.close()
+
+
+def _ahead(settings: Settings) -> Millis:
+    """How far clocks may be off."""
+    return MAX_ID if settings.allow_clock_behind else HOUR
 
 
 def _redis(settings: Settings) -> "RedisClient | None":

@@ -73,7 +73,7 @@ class PostgresDatabase:
             self._writing = Writer(self._url, busy_timeout=busy_timeout, patience=patience, on_batch=on_batch)
         except psycopg.Error as error:
             raise cannot_open(server_of(self._url), error) from error
-        self.turns = Ear(self._url, lambda: self._writing.backend)
+        self.turns = Ear(self._url, lambda: self._writing.backend, self.all)
         """Whose turn it is, where several processes would do the same; and what listens to their commits."""
         self.writer = self._writing.thread
         """The thread that writes, for a watchdog."""
