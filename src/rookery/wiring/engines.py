@@ -204,7 +204,9 @@ async def _sqlite(
                 raise
             database.start()
             history = await history_of(database) if settings.redis else ""
-            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history=history)
+            engines = Engines(
+                settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history=history
+            )
             yield engines
         except Unavailable as error:
             if error.code != "storage_damaged":
