@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import pytest
 from rookery.cluster.folder import ports_of
 from rookery.cluster.layout import STANDARD
 from tests.cluster.load import get, load, post
-from tests.engines import installed
+from tests.engines import free_port, installed
 
 PARTS = {"postgres", "replica", "redis", "haproxy"} | {process.name for process in STANDARD.processes}
 
@@ -242,13 +243,11 @@ def wait_until(reached: Any, watching: subprocess.Popen[str]) -> None:
 
 
 def test_a_port_that_is_taken_is_told_of_and_nothing_is_left_running(network):
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        # The first part of a process that is to be started last.
-        port = other.getsockname()[1] - ports_of(STANDARD, 1)["gateway-2"] + 1
-        refused = network.run("up", "--port", port, code=1)
-        assert f"port {other.getsockname()[1]}, where gateway-2 belongs, is taken" in refused
+    # The first port of a process that is to be started last.
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        refused = network.run("up", "--port", port - ports_of(STANDARD, 1)["gateway-2"] + 1, code=1)
+    assert f"port {port}, where gateway-2 belongs, is taken" in refused
     assert {part["health"] for part in network.status(code=1).values()} == {"not running"}
 
 

@@ -90,6 +90,19 @@ async def test_no_request_fails_while_one_gateway_after_the_other_is_restarted(f
     assert people.bad == []
 
 
+async def test_a_gateway_that_is_told_to_end_goes_on_until_nothing_is_sent_to_it(front):
+    gateway = front.gateways[0]
+    gateway.child.send(signal.SIGTERM)
+    await asyncio.to_thread(front.haproxy.child.until, lambda: front.haproxy.up() == {"gateway-2"}, 20)
+    # On a connection of its own, as one that HAProxy was about to use.
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.target.port}") as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/readyz")).json()["parts"]["server"] == "draining"
+    assert await asyncio.to_thread(gateway.child.wait, 20)
+    await asyncio.to_thread(gateway.start)
+    await asyncio.to_thread(front.wait)
+
+
 @pytest.mark.slow
 async def test_nobody_who_reads_notices_that_a_gateway_was_killed(front):
     async with load(front.url, (read("/v1/openapi.json"), 200), people=8) as people:
@@ -175,3 +188,21 @@ async def test_where_none_is_ready_people_hear_a_gateways_own_words(front):
         assert await asyncio.to_thread(gateway.child.wait, 20)
         await asyncio.to_thread(gateway.start)
     await asyncio.to_thread(front.wait)
+
+
+async def test_who_shows_the_same_token_or_cookie_is_sent_to_the_same_gateway(front: Front):
+    """The two are different networks here: who is logged in to the one is a stranger to the other."""
+    async with httpx.AsyncClient(base_url=front.url, timeout=20) as client:
+        made = await client.post("/v1/users", json=account("sticky"))
+        assert made.status_code == 201, made.text
+        for number in range(4):
+            told = {"Authorization": f"Bearer {made.json()['token']}" + "x" * number}
+            seen = {(await client.get("/v1/users/me", headers=told)).status_code for _ in range(8)}
+            assert len(seen) == 1, seen
+        cookie = {"Cookie": f"rookery_session={made.json()['token']}"}
+        seen = {(await client.get("/notifications", headers=cookie)).status_code for _ in range(8)}
+        assert len(seen) == 1, seen
+
+
+def account(handle: str) -> dict[str, str]:
+    return {"handle": handle, "email": f"{handle}@example.org", "password": "correct horse battery", "name": handle}

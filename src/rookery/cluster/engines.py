@@ -147,6 +147,8 @@ class Postgres:
         self._password = password
         self._sync = sync
         self._user = "postgres" if os.geteuid() == 0 else None
+        self._began: int | None = None
+        """How long the log was when this server was started."""
         self.data = folder / "data"
         self.child = Child(name, folder)
 
@@ -185,6 +187,7 @@ class Postgres:
         given = {"port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | self.settings
         options = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
         until = time.monotonic() + _START
+        self._began = self._log_size()
         while True:
             self.child.start([self._bin / "postgres", "-D", self.data, *options], cwd=self._folder, user=self._user)
             try:
@@ -207,14 +210,17 @@ class Postgres:
 
     def follow(self) -> bool:
         """For a replica: wait until it follows. False where it can't, as the primary no longer has what it missed, or is another one."""
-        began = self.child.log.stat().st_size
+        # One that runs already says again and again why it can't.
+        began = self._log_size() if self._began is None else self._began
 
         def decided() -> bool:
             return self.follows() or self._lost(began)
 
         with suppress(ClusterError):
             self.child.until(decided, _STREAM)
-        return self.follows() or not self._lost(began)
+            # Who is refused calls itself streaming for a moment, too.
+            time.sleep(0.5)
+        return not self._lost(began)
 
     def follows(self) -> bool:
         """For a replica: whether it is being sent what happens."""
@@ -225,9 +231,11 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
+    def _log_size(self) -> int:
+        return self.child.log.stat().st_size if self.child.log.exists() else 0
+
     def _lost(self, began: int) -> bool:
-        # It tries every five seconds, and says each time why it can't.
-        said = self.child.log.read_bytes()[max(0, began - 4_000) :]
+        said = self.child.log.read_bytes()[began:]
         return any(
             words in said
             for words in (b"has already been removed", b"identifier differs", b"not in this server's history")

@@ -61,6 +61,10 @@ frontend public
     http-request set-header X-Forwarded-For %[src] unless {{ req.hdr(X-Forwarded-For) -m found }}
     # An answer that never came may be that of a request which was carried out. Only those are sent again which do no harm twice.
     http-request disable-l7-retry unless {{ method GET HEAD OPTIONS PUT DELETE }} or {{ req.hdr(Idempotency-Key) -m found }}
+    # Who asks, as they say; nobody's secrets are kept here, but a digest.
+    http-request set-var(txn.who) req.cook(rookery_session),sha1,hex
+    http-request set-var(txn.who) req.cook(__Host-rookery_session),sha1,hex if {{ req.cook(__Host-rookery_session) -m found }}
+    http-request set-var(txn.who) req.hdr(authorization),sha1,hex if {{ req.hdr(authorization) -m found }}
     acl stream path /v1/stream
     use_backend live if stream {{ nbsrv(live) gt 0 }}
     use_backend live-unready if stream
@@ -79,6 +83,13 @@ _LIVE: Final = """\
     # Both ends of a stream hear of each other every 20 s.
     timeout server 90s
     timeout tunnel 90s
+"""
+
+
+_GATEWAYS: Final = """\
+    # What somebody wrote is seen at once where they wrote it, and elsewhere a few milliseconds later.
+    stick-table type string len 40 size 500k expire 30m
+    stick on var(txn.who)
 """
 
 
@@ -109,7 +120,7 @@ def configuration(
     if resolver:
         parts.append(_NAMES.format(resolver=resolver))
     more_of_each = " resolvers names init-addr libc,none" if resolver else ""
-    for name, targets, more in (("gateways", gateways, ""), ("live", live, _LIVE)):
+    for name, targets, more in (("gateways", gateways, _GATEWAYS), ("live", live, _LIVE)):
         for suffix, page in (("", "/readyz"), ("-unready", "/livez")):
             lines = [
                 f"backend {name}{suffix}",

@@ -14,6 +14,7 @@ from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
+from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.archives.contract import Archives
@@ -133,7 +134,8 @@ class Network:
         self.tweet_store = TweetStore(database, self.log)
         self.timeline_store = engines.timelines()
         self.users_cache = engines.users_cache()
-        self.screening = Screening(clock=clock, policy=hold_policy(settings))
+        limits = engines.limits()
+        self.screening = Screening(clock=clock, limits=limits, policy=hold_policy(settings))
         self.remotes = Remotes(settings, self.traces)
         self._called: dict[type, Any] = {}
 
@@ -146,8 +148,10 @@ class Network:
             cache=self.users_cache,
             ids=ids,
             clock=clock,
+            limits=limits,
             policy=users_policy(settings),
             screen=self.screening,
+            shared=engines.tokens(),
         )
         users = called("users", Users, self.users)
         self.graph = GraphService(
@@ -205,7 +209,7 @@ class Network:
             clock=clock,
             policy=timeline_policy(settings),
         )
-        self.affinities = Affinities(database, clock, weights(settings))
+        self.affinities = Affinities(database, clock, weights(settings), life=MINUTE if engines.shared else None)
         self.top = TopService(
             timelines=self.timelines,
             affinities=self.affinities,
@@ -213,6 +217,7 @@ class Network:
             graph=graph,
             clock=clock,
             policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
+            shared=engines.rankings(),
         )
         self.deliveries = LiveDelivery(graph, self.log)
         self.live_store = LiveStore(database, self.log)
@@ -406,7 +411,9 @@ class Network:
 
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
-        await self.timelines.expire()
+        # Where Redis is away, the next round tells of the same visits; the rest of this one does not need it.
+        with suppress(Unavailable):
+            await (self.timelines.expire() if self.runs("processor") else self.timelines.tell_visits())
         if self.runs("processor"):
             await self.affinities.tidy()
         if self.runs("archives"):

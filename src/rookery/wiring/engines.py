@@ -12,6 +12,8 @@ from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import lease_node
+from rookery.infra.limits.memory import MemoryLimits
+from rookery.infra.limits.port import Limits
 from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.objects.port import Objects
 from rookery.infra.sql.history import history_of
@@ -22,11 +24,13 @@ from rookery.infra.workers.port import Watched
 from rookery.kernel.clock import HOUR, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.services.timelines.rankings import SharedRankings
 from rookery.services.timelines.store import TimelineStore
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets.contract import TweetRecord
 from rookery.services.tweets.records import RetweetRecord, Stored, size_of
 from rookery.services.users.contract import User
+from rookery.services.users.tokens import SharedTokens
 from rookery.settings import Settings
 from rookery.wiring.names import DATABASE, MARK
 from rookery.wiring.tracing import MissingExtra
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from rookery.infra.redis.client import RedisClient
     from rookery.infra.sql.postgres import PostgresDatabase
     from rookery.infra.telemetry.traces import Traces
+    from rookery.services.users.stores.redis import RedisTokens
 
     Database = SqliteDatabase | PostgresDatabase
 
@@ -74,7 +79,7 @@ class Engines:
         self.traces = traces
         self.timelines_in_memory: MemoryTimelineStore | None = None
         """This process's own, where they are in its memory."""
-        self._caches: list[RedisCache[Any]] = []
+        self._caches: list[RedisCache[Any] | RedisTokens] = []
 
     @property
     def shared(self) -> bool:
@@ -112,11 +117,29 @@ class Engines:
     def timelines(self) -> TimelineStore:
         entries = self.settings.timeline_entries
         if self.redis is None:
-            self.timelines_in_memory = made = MemoryTimelineStore(entries)
+            self.timelines_in_memory = made = MemoryTimelineStore(entries, self.clock)
             return made
-        return module("rookery.services.timelines.stores.redis").RedisTimelineStore(
-            self.redis, entries, prefix=self._prefix
-        )
+        store = module("rookery.services.timelines.stores.redis").RedisTimelineStore
+        return store(self.redis, entries, clock=self.clock, prefix=self._prefix)
+
+    def rankings(self) -> SharedRankings | None:
+        """Where rankings of Top go on at another process; None where there is none."""
+        if self.redis is None:
+            return None
+        return module("rookery.services.timelines.stores.redis_rankings").RedisRankings(self.redis, prefix=self._prefix)
+
+    def tokens(self) -> SharedTokens | None:
+        """Whom tokens stand for, where processes share that."""
+        if self.redis is None:
+            return None
+        made = module("rookery.services.users.stores.redis").RedisTokens(self.redis, prefix=self._prefix)
+        self._caches.append(made)
+        return made
+
+    def limits(self) -> Limits:
+        if self.redis is None:
+            return MemoryLimits(self.clock)
+        return module("rookery.infra.limits.redis").RedisLimits(self.redis, self.clock, prefix=self._prefix)
 
     def archives(self) -> Objects:
         """Where archives of people are kept. Raises Invalid."""
@@ -148,7 +171,11 @@ class Engines:
     def workers(self) -> Sequence[Watched]:
         """What works in the background for the engines, for a watchdog."""
         database = self.raw
-        found = [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        found: list[Watched] = [database.writer]
+        if not isinstance(database, SqliteDatabase):
+            found.append(database.turns.worker)
+            if database.replica is not None:
+                found += database.replica.workers
         return found if self.lease is None else [*found, self.lease.worker]
 
     async def close(self) -> None:
@@ -226,7 +253,12 @@ async def _postgres(
     """The database that the settings name, which other processes use, too."""
     postgres = module("rookery.infra.sql.postgres")
     database: PostgresDatabase = await asyncio.to_thread(
-        postgres.PostgresDatabase, settings.database, scan_limit=settings.scan_seconds, on_batch=committed
+        postgres.PostgresDatabase,
+        settings.database,
+        scan_limit=settings.scan_seconds,
+        on_batch=committed,
+        # A command decides by what it reads.
+        replica=settings.replica if serving else "",
     )
     try:
         await asyncio.to_thread(migrate, database, _MIGRATIONS)

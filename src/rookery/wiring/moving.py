@@ -11,6 +11,7 @@ import msgspec
 from rookery import migrations
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.sql.history import history_of
 from rookery.infra.sql.migrations import migrate
@@ -61,7 +62,7 @@ class _Reads:
     """What home timelines are made of on one database, by pull."""
 
     def __init__(self, settings: Settings, database: SqliteDatabase | PostgresDatabase, clock: Clock) -> None:
-        log, ids = SqlEventLog(database, clock), IdGenerator(clock, 0)
+        log, ids, limits = SqlEventLog(database, clock), IdGenerator(clock, 0), MemoryLimits(clock)
         self.users_store = UsersStore(database, log)
         self._graph_store = GraphStore(database, log, ids)
         users = UsersService(
@@ -70,7 +71,8 @@ class _Reads:
             ids=ids,
             clock=clock,
             policy=users_policy(settings),
-            screen=Screening(clock=clock, policy=hold_policy(settings)),
+            screen=Screening(clock=clock, policy=hold_policy(settings), limits=limits),
+            limits=limits,
         )
         self._graph = GraphService(
             store=self._graph_store, users=users, clock=clock, fame_threshold=settings.famous_followers
@@ -83,7 +85,7 @@ class _Reads:
             clock=clock,
         )
         self._timelines = TimelineService(
-            store=MemoryTimelineStore(settings.timeline_entries),
+            store=MemoryTimelineStore(settings.timeline_entries, clock),
             tweets=reads,
             graph=self._graph,
             log=log,
