@@ -12,6 +12,7 @@ from rookery import __version__, migrations
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.erasing import LogEraser
 from rookery.infra.events.mark import Mark
+from rookery.infra.events.port import KeepingUp
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import FileLease, Held, lease_node
 from rookery.infra.objects.folder import FolderObjects
@@ -37,6 +38,7 @@ from rookery.services.graph.store import GraphStore
 from rookery.services.live import consumers as live_consumers
 from rookery.services.live.service import LiveService
 from rookery.services.live.store import LiveStore
+from rookery.services.live.stores.memory import MemoryPresence, MemoryTickets
 from rookery.services.moderation import consumers as moderation_consumers
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
@@ -49,8 +51,9 @@ from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines import live as timelines_live
 from rookery.services.timelines.affinities import Affinities
+from rookery.services.timelines.audience import Audience
 from rookery.services.timelines.consumers import Processor
-from rookery.services.timelines.live import LiveDelivery
+from rookery.services.timelines.live import LiveDelivery, LocalHearers
 from rookery.services.timelines.service import TimelineService
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.timelines.top import TopPolicy, TopService
@@ -205,8 +208,10 @@ class Network:
             clock=clock,
             policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
         )
-        self.deliveries = LiveDelivery(self.graph, self.log)
         self.live_store = LiveStore(database, self.log)
+        # Streams are in this process alone: whom they hear of is known once for both.
+        audience, keeping_up = Audience(), KeepingUp(self.log, ())
+        self.deliveries = LiveDelivery(self.graph, self.log, audience, self.live_store.people, keeping_up)
         self.live = LiveService(
             store=self.live_store,
             log=self.log,
@@ -215,6 +220,9 @@ class Network:
             reads=self.reads,
             graph=self.graph,
             deliveries=self.deliveries,
+            hearers=LocalHearers(self.graph, audience, keeping_up),
+            presence=MemoryPresence(),
+            tickets=MemoryTickets(),
             clock=clock,
             window=int(settings.live_replay_seconds * SECOND),
             heartbeat=settings.live_heartbeat_seconds,
@@ -282,7 +290,7 @@ class Network:
         timelines_consumers.react(log, self.processor)
         moderation_consumers.react(log, self.moderation)
         affinities.react(log, self.affinities)
-        timelines_live.react(log, self.deliveries, self.live.prepare)
+        timelines_live.react(log, self.deliveries)
         live_consumers.react(log, self.live)
         notifications_consumers.react(log, self.notification_store)
         await self.log.start()

@@ -244,11 +244,16 @@ class KeepingUp:
         self._log = log
         self._groups = groups
 
+    @property
+    def alone(self) -> bool:
+        """Whether this process alone changes what it keeps."""
+        return not self._groups
+
     async def with_(self, offset: int) -> None:
         """Wait until it has heard of everything up to `offset` of the log. Raises Unavailable where that takes too long."""
         for group in self._groups:
             if not await self._log.reached(group, offset, _PATIENCE):
-                raise Unavailable("{group} is behind", code="behind", retry_after=1, group=group)
+                raise Unavailable("the store is busy; try again", code="behind", retry_after=1)
 
 
 def decode(name: str, body: str | bytes) -> Event | None:

@@ -48,6 +48,9 @@ _BACKOFF: tuple[Millis, ...] = (100, 400, 1_600, 6_400, 25_600)
 _STOP_GRACE = 3.0
 """Seconds that a group has to finish the batch in hand when the log is stopped."""
 
+_GLANCE = 0.02
+"""Seconds between looks at how far a group of other processes has come."""
+
 _STUMBLE = 1.0
 """Seconds between tries to go on while the store is away."""
 
@@ -213,7 +216,9 @@ class SqlEventLog:
             await self._database.turns.drop(self.wake)
 
     async def reached(self, group: str, offset: int, timeout: float) -> bool:
-        found = self._groups[group]
+        found = self._groups.get(group)
+        if found is None:
+            return await self._reached_elsewhere(group, offset, timeout)
         if found.offset >= offset:
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -225,6 +230,17 @@ class SqlEventLog:
         except TimeoutError:
             return False
         return True
+
+    async def _reached_elsewhere(self, group: str, offset: int, timeout: float) -> bool:
+        """As `reached`, of a durable group that other processes have: its stored offset tells."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while True:
+                    row = await self._database.one(t.GROUP, name=group)
+                    if row is not None and row[0] >= offset:
+                        return True
+                    await asyncio.sleep(_GLANCE)
+        return False
 
     # --- consuming
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from rookery.infra.events.port import Appended, Event, EventLog
+from rookery.infra.events.port import Appended, Event, EventLog, KeepingUp
 from rookery.kernel.clock import DAY, Clock, Millis
 from rookery.kernel.ids import first_id_at, moment_of
 from rookery.services.graph.contract import Graph
@@ -36,7 +36,7 @@ from rookery.services.live.contract import (
 )
 from rookery.services.live.replay import Block, Replay, picked
 from rookery.services.live.routes import CHANGES, PassedOn, entry_of, route
-from rookery.services.timelines.contract import Delivered, LiveDeliveries, Timelines
+from rookery.services.timelines.contract import Delivered, Hearers, Timelines
 from rookery.services.tweets.contract import Deleted, Edited, TweetReads, Unretweeted
 from rookery.services.users.contract import Identity
 
@@ -137,17 +137,19 @@ class Hub:
         timelines: Timelines,
         reads: TweetReads,
         graph: Graph,
-        deliveries: LiveDeliveries,
+        hearers: Hearers,
+        keeping_up: KeepingUp,
         clock: Clock,
         window: Millis,
         passed_on: PassedOn,
     ) -> None:
-        """`window` is how old what is replayed may be."""
+        """`window` is how old what is replayed may be. What is told is judged once the process's memory is `keeping_up` with it."""
         self._log = log
         self._timelines = timelines
         self._reads = reads
         self._graph = graph
-        self._deliveries = deliveries
+        self._hearers = hearers
+        self._keeping_up = keeping_up
         self._clock = clock
         self._window = window
         self._passed_on = passed_on
@@ -241,14 +243,14 @@ class Hub:
         """Give each event to those whom it concerns."""
         for item in batch:
             if self.by_user:
-                for stream in await self._concerned(item.event):
+                for stream in self._concerned(item.event):
                     self._give(stream, item)
             self.position = item.offset
 
-    async def _concerned(self, event: Event) -> Sequence[OpenStream]:
+    def _concerned(self, event: Event) -> Sequence[OpenStream]:
         users, authors, tweets = route(event, self._passed_on)
         if authors:
-            users = (*users, *await self._deliveries.hearers(authors))
+            users = (*users, *self._hearers.of(authors))
         by_user, watchers = self.by_user, self._watchers
         found = {stream: None for id in users for stream in by_user.get(id, ())}
         for id in tweets:
@@ -349,6 +351,7 @@ class Hub:
             # Here the log ends. Whatever has been handed out has been read, and what will be has not.
             if block.upto <= stream.offset and stream.offset >= self.position:
                 break
+            await self._keeping_up.with_(block.upto)
             items = await self._missed(stream, block)
             for at in range(0, len(items), _AT_ONCE):
                 part = items[at : at + _AT_ONCE]
@@ -396,6 +399,7 @@ class Hub:
 
     async def _tell(self, stream: OpenStream, batch: Sequence[Appended], upto: int) -> None:
         """Tell what these events mean, which are all that concern the stream up to the offset `upto`."""
+        await self._keeping_up.with_(upto)
         told: list[Told] = []
         arrived = await self._arrived(stream, batch)
         tweets = await self._tweets(stream, batch)
