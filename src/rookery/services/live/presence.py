@@ -34,7 +34,7 @@ class Presence(Protocol):
         ...
 
     async def nodes(self) -> set[str]:
-        """The processes that live and have said anything; this one is `node`."""
+        """The processes that have given a sign of life lately; this one is `node`."""
         ...
 
     @property

@@ -150,6 +150,7 @@ class RedisPresence:
             for at in range(0, len(ids), _AT_ONCE)
         ]
         found: set[int] = set()
+        places: Sequence[int]
         calls = [Call(_THERE, self._keys(shard)[:1], [self._space(shard), *_packed(ids)]) for shard, ids in parts]
         for (_, ids), places in zip(parts, await self._all(calls), strict=True):
             found.update(ids[place] for place in places)
