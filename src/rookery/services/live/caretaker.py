@@ -68,7 +68,9 @@ class Caretaker:
     async def _look(self) -> None:
         nodes = await self._presence.nodes()
         now = self._clock.now()
-        quiet = self._nodes is not None and nodes >= self._nodes and now - _LOOK < self._looked <= now
+        lost = self._nodes is None or not nodes >= self._nodes
+        self._nodes = nodes
+        quiet = not lost and now - _LOOK < self._looked <= now
         if quiet and not self._absent:
             return
         # Who is said to be there first: whoever comes meanwhile is seen, or changes what was read.
@@ -77,7 +79,7 @@ class Caretaker:
         self._absent = {
             one.user_id: min(now, self._absent.get(one.user_id, now)) for one in stays if one.user_id not in there
         }
-        self._nodes, self._looked = nodes, now
+        self._looked = now
         gone = [one for one in stays if now - self._absent.get(one.user_id, now) >= self._grace]
         if gone:
             _log.info("people were there whose process is gone", number=len(gone))
