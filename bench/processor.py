@@ -46,7 +46,8 @@ async def _run(data: Data, plan: Plan, folder: Path, posters: list[Person]) -> R
         say("processor: deliveries to everybody active")
         with harness.watched(os.getpid(), plan.seconds * plan.rounds):
             found = [await _deliver(network, batches, plan.seconds) for _ in range(plan.rounds)]
-        held = network.timeline_store.nbytes
+        memory = network.engines.timelines_in_memory
+        held = 0 if memory is None else memory.nbytes
     say("processor: by the number of followers")
     crowds = await _crowds(data, plan)
     scale = data.scale

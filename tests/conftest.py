@@ -1,7 +1,7 @@
 """What tests stand on: the real embedded engines, each test with a folder of its own."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +53,12 @@ async def log(database: SqliteDatabase, clock: ManualClock) -> AsyncIterator[Sql
 @pytest.fixture
 def ids(clock: ManualClock) -> IdGenerator:
     return IdGenerator(clock, node=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def profile_ends() -> Iterator[None]:
+    """Whatever happens, no engine outlives the tests."""
+    yield
+    from tests import profile
+
+    profile.end()

@@ -14,12 +14,13 @@ from typing import Any
 from rookery.kernel.clock import Clock
 from rookery.settings import Settings
 from rookery.wiring import SERVER_FILE, Network, open_network
+from tests import profile
 
 
 @asynccontextmanager
 async def network_in(folder: Path, clock: Clock, **settings: Any) -> AsyncGenerator[Network]:
-    """All services on the real embedded engines, with their consumers running; tests post what looks like spam."""
-    settings = {"hold_suspects": False, **settings}
+    """All services on the real engines of the profile that is tested, with their consumers running; tests post what looks like spam."""
+    settings = {"hold_suspects": False, **profile.settings(folder), **settings}
     async with open_network(Settings(data=folder, **settings), consumers=True, clock=clock) as network:
         yield network
 

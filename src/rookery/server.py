@@ -24,6 +24,7 @@ from rookery.wiring import (
     SERVER_FILE,
     Network,
     http_protocol,
+    offer,
     open_network,
     operator_app,
     operator_protocol,
@@ -77,11 +78,12 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None, beside:
         def ready() -> Mapping[str, str]:
             return {
                 "server": "draining" if stop.is_set() else "ok",
-                **network.database.health(),
+                **network.engines.raw.health(),
                 **network.watchdog.states(),
             }
 
         host, port = listener.getsockname()[:2]
+        await offer(stack, settings, network.offered, network.traces)
         await _start(stack, public_app(network, ready), http_protocol(network), listener)
         if operators is not None:
             await _start(stack, operator_app(network, ready), operator_protocol(), operators)

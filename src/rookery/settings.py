@@ -5,6 +5,7 @@ ROOKERY_CONFIG), the environment (`ROOKERY_<NAME>`), the command line.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings. Durations say their unit in the name."""
 
     data: Path = Path("data")
-    """The folder of everything that is kept."""
+    """The folder of everything that is kept; with a `database` elsewhere, of what is this process's own."""
+    database: str = ""
+    """postgresql://user:password@host:port/database; empty: SQLite, in the folder."""
+    replica: str = ""
+    """A read replica of it, for reads that bear lag; empty: there is none."""
+    redis: str = ""
+    """redis://host:port, or redis+cluster://host:port,host:port, for what processes share; empty: this process's memory."""
+    objects: str = ""
+    """Where archives are kept: s3://bucket/prefix or file:///folder; empty: in the folder."""
+    services: tuple[str, ...] = ()
+    """What this process runs, of gateway, live, processor, users, graph, tweets, notifications, moderation, drafts, archives, analytics,
+    ops; empty: all of it.
+    """
+    process: str = ""
+    """What this process is called among those that share a database, such as gateway-1; nobody else's name."""
+    remote: dict[str, str] = {}
+    """Services that are called in other processes, by gRPC: each with its address, name:port or addresses with ports."""
+    rpc_host: str = "127.0.0.1"
+    """The address at which other processes call this one."""
+    rpc_port: int = -1
+    """The port of it; 0 takes a free one, -1 has none."""
+    rpc_token: str = ""
+    """What processes show each other where they have no certificates."""
+    rpc_certificate: str = ""
+    """The file of this process's certificate (PEM), which names its `process`."""
+    rpc_key: str = ""
+    """The file of its key."""
+    rpc_ca: str = ""
+    """The file of those who sign the others' certificates."""
     host: str = "127.0.0.1"
     """The address that is listened on."""
     port: int = 8000
@@ -221,12 +250,25 @@ def _environment() -> dict[str, Any]:
         text = os.environ.get(_PREFIX + field.name.upper())
         if text is None:
             continue
-        if field.name in ("cors_origins", "trusted_proxies", "tweet_labels", *_WEIGHTS):
+        if field.name in ("cors_origins", "trusted_proxies", "tweet_labels", "services", *_WEIGHTS):
             found[field.name] = [part.strip() for part in text.split(",") if part.strip()]
+        elif field.name == "remote":
+            found[field.name] = _addresses(text)
         elif field.type is bool:
             found[field.name] = {"on": "true", "off": "false", "yes": "true", "no": "false"}.get(text.lower(), text)
         else:
             found[field.name] = text
+    return found
+
+
+def _addresses(text: str) -> dict[str, str]:
+    """`users=core:9000 graph=core:9000`: names with what they stand for, divided by spaces."""
+    found: dict[str, str] = {}
+    for part in text.split():
+        name, sign, address = part.partition("=")
+        if not (name and sign and address):
+            raise BadSetting(f"remote is written as users=host:port graph=host:port, not {part!r}")
+        found[name] = address
     return found
 
 
@@ -244,6 +286,7 @@ _HEAVIEST = 1_000.0
 _AT_LEAST = {
     "port": 0,
     "metrics_port": -1,
+    "rpc_port": -1,
     "famous_followers": 0,
     "busy_hashtag_uses": 0,
     "timeline_entries": 20,
@@ -289,9 +332,10 @@ def _checked(made: Settings) -> Settings:
             raise BadSetting(f"{field.name} is at least {low}, not {value}")
         if isinstance(value, float) and not value <= _LONGEST:
             raise BadSetting(f"{field.name} is at most {_LONGEST:.0f}, not {value}")
-    for name in ("port", "metrics_port"):
+    for name in ("port", "metrics_port", "rpc_port"):
         if getattr(made, name) > 65_535:
             raise BadSetting(f"{name} is at most 65535, not {getattr(made, name)}")
+    _check_processes(made)
     if made.traces_ratio > 1:
         raise BadSetting(f"traces_ratio is at most 1, not {made.traces_ratio}")
     if made.traces:
@@ -310,6 +354,59 @@ def _checked(made: Settings) -> Settings:
     if made.log_level not in ("debug", "info", "warning", "error"):
         raise BadSetting(f"log_level is debug, info, warning or error, not {made.log_level!r}")
     return made
+
+
+SERVICES = (
+    "gateway",
+    "live",
+    "processor",
+    "users",
+    "graph",
+    "tweets",
+    "notifications",
+    "moderation",
+    "drafts",
+    "archives",
+    "analytics",
+    "ops",
+)
+"""What a process may run."""
+
+REMOTE = ("users", "graph", "tweets", "notifications", "moderation", "drafts", "archives", "ops")
+"""What may be called in another process."""
+
+_PROCESS = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+
+
+def _check_processes(made: Settings) -> None:
+    """What belongs together where several processes are one network."""
+    for name, kind, known in (("services", made.services, SERVICES), ("remote", made.remote, REMOTE)):
+        for one in kind:
+            if one not in known:
+                raise BadSetting(f"{name} are some of {', '.join(known)}, not {one!r}")
+    if made.process and not _PROCESS.fullmatch(made.process):
+        raise BadSetting(
+            f"process is a name of small letters, digits, - and ., such as gateway-1, not {made.process!r}"
+        )
+    for name, schemes in (("database", _POSTGRES), ("replica", _POSTGRES), ("redis", _REDIS)):
+        value: str = getattr(made, name)
+        if value and not value.startswith(schemes):
+            # Whatever else stands there may be a secret: it is not repeated.
+            raise BadSetting(f"{name} is a URL that begins with {' or '.join(schemes)}")
+    if made.replica and not made.database:
+        raise BadSetting("a replica needs the setting database, of which it is one")
+    if made.services and set(made.services) != set(SERVICES):
+        for name in ("database", "redis", "process"):
+            if not getattr(made, name):
+                raise BadSetting(f"a process that runs some services only needs the setting {name}")
+    if (made.remote or made.rpc_port >= 0) and not (made.rpc_token or made.rpc_ca):
+        raise BadSetting("calls between processes need the setting rpc_token, or rpc_ca, rpc_certificate and rpc_key")
+    if bool(made.rpc_certificate) != bool(made.rpc_key):
+        raise BadSetting("rpc_certificate and rpc_key belong together")
+
+
+_POSTGRES = ("postgresql://", "postgres://")
+_REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
 
 def _check_receiver(url: str) -> None:

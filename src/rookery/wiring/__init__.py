@@ -1,51 +1,47 @@
-"""The one place that knows which engines serve which service. So far there is one profile: embedded, all in one process."""
+"""The one place that knows which services run in this process, on which engines, and which are called in others."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import structlog
 
-from rookery import __version__, migrations
-from rookery.infra.cache.memory import MemoryCache
+from rookery import __version__
 from rookery.infra.events.erasing import LogEraser
-from rookery.infra.events.mark import Mark
 from rookery.infra.events.port import KeepingUp
-from rookery.infra.events.sql import SqlEventLog
-from rookery.infra.leases.files import FileLease, Held, lease_node
-from rookery.infra.objects.folder import FolderObjects
-from rookery.infra.sql.migrations import migrate
-from rookery.infra.sql.sqlite import SqliteDatabase
-from rookery.infra.sql.sqlite_damage import damage_of, examine
+from rookery.infra.leases.files import FileLease, Held
 from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
-from rookery.kernel.errors import Unavailable
-from rookery.kernel.ids import MAX_ID, IdGenerator, first_id_at
+from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
+from rookery.services.archives.contract import Archives
 from rookery.services.archives.making import ArchiveMaker
 from rookery.services.archives.service import ArchivesService
 from rookery.services.archives.store import ArchiveStore
+from rookery.services.drafts.contract import Drafts
 from rookery.services.drafts.service import DraftsService
 from rookery.services.drafts.store import DraftStore
 from rookery.services.graph import consumers as graph_consumers
 from rookery.services.graph.choices import ChoiceService, ChoiceStore
+from rookery.services.graph.contract import Choices, Graph
 from rookery.services.graph.service import GraphService
 from rookery.services.graph.store import GraphStore
 from rookery.services.live import consumers as live_consumers
 from rookery.services.live.service import LiveService
 from rookery.services.live.store import LiveStore
-from rookery.services.live.stores.memory import MemoryPresence, MemoryTickets
 from rookery.services.moderation import consumers as moderation_consumers
+from rookery.services.moderation.contract import Moderation
 from rookery.services.moderation.screen import Screening
 from rookery.services.moderation.service import ModerationPolicy, ModerationService
 from rookery.services.moderation.store import ModerationStore
 from rookery.services.notifications import consumers as notifications_consumers
+from rookery.services.notifications.contract import Notifications
 from rookery.services.notifications.service import NotificationService
 from rookery.services.notifications.store import NotificationStore
+from rookery.services.ops.contract import Ops
 from rookery.services.ops.service import OpsService
 from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
@@ -55,17 +51,16 @@ from rookery.services.timelines.audience import Audience
 from rookery.services.timelines.consumers import Processor
 from rookery.services.timelines.live import LiveDelivery, LocalHearers
 from rookery.services.timelines.service import TimelineService
-from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.timelines.top import TopPolicy, TopService
 from rookery.services.tweets import consumers as tweets_consumers
+from rookery.services.tweets.contract import TweetIngestion
 from rookery.services.tweets.erasing import TweetsEraser
 from rookery.services.tweets.ingestion import IngestionService
 from rookery.services.tweets.moderating import StandingService
 from rookery.services.tweets.reads import ReadService
-from rookery.services.tweets.records import Stored, size_of
 from rookery.services.tweets.store import TweetStore
 from rookery.services.users import consumers as users_consumers
-from rookery.services.users.contract import User
+from rookery.services.users.contract import Users
 from rookery.services.users.erasing import Erasing
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
@@ -83,6 +78,7 @@ from rookery.wiring.checks import rebuild as rebuild
 from rookery.wiring.checks import repair as repair
 from rookery.wiring.connections import http_protocol as http_protocol
 from rookery.wiring.connections import operator_protocol as operator_protocol
+from rookery.wiring.engines import Engines, open_engines
 from rookery.wiring.figures import NetworkFigures
 from rookery.wiring.gateways import public_app as public_app
 from rookery.wiring.names import DATABASE as DATABASE
@@ -93,12 +89,17 @@ from rookery.wiring.names import SERVER_LOCK as SERVER_LOCK
 from rookery.wiring.operators import operator_app as operator_app
 from rookery.wiring.passing import PASSED_ON
 from rookery.wiring.policies import hold_policy, timeline_policy, users_policy, weights
+from rookery.wiring.remotes import BadAddress as BadAddress
+from rookery.wiring.remotes import Remotes
+from rookery.wiring.remotes import offer as offer
 from rookery.wiring.tracing import open_traces
 
-if TYPE_CHECKING:
-    from rookery.infra.telemetry.traces import Traces
+T = TypeVar("T")
 
 _log: Any = structlog.get_logger("rookery.wiring")
+
+_MEMORY = users_consumers.MEMORY, graph_consumers.GROUP, tweets_consumers.GROUP, moderation_consumers.GROUP
+"""The groups by which what is in this process's memory follows what others changed."""
 
 Readiness = Callable[[], Mapping[str, str]]
 """Each part that must work, and "ok" or what is wrong with it."""
@@ -113,28 +114,30 @@ class Network:
 
     def __init__(
         self,
-        settings: Settings,
-        database: SqliteDatabase,
-        ids: IdGenerator,
-        clock: Clock,
+        engines: Engines,
         metrics: PrometheusMetrics,
-        traces: "Traces | None" = None,
     ) -> None:
-        self.settings = settings
-        self.traces = traces
-        self.database = database
-        self.ids = ids
-        self.clock = clock
+        self.engines = engines
+        self.settings = settings = engines.settings
+        self.traces = engines.traces
+        self.database = database = engines.database
+        self.ids = ids = engines.ids
+        self.clock = clock = engines.clock
         self.metrics = metrics
-        self.log = SqlEventLog(database, clock)
+        self.log = engines.log
         self.users_store = UsersStore(database, self.log)
         self.graph_store = GraphStore(database, self.log, ids)
         self.tweet_store = TweetStore(database, self.log)
-        self.timeline_store = MemoryTimelineStore(settings.timeline_entries)
-        self.users_cache: MemoryCache[User] = MemoryCache(
-            capacity=settings.cached_users, clock=clock, ttl=int(settings.cached_users_seconds * SECOND)
-        )
+        self.timeline_store = engines.timelines()
+        self.users_cache = engines.users_cache()
         self.screening = Screening(clock=clock, policy=hold_policy(settings))
+        self.remotes = Remotes(settings, self.traces)
+        self._called: dict[type, Any] = {}
+
+        def called(name: str, contract: type[T], local: T) -> T:
+            self._called[contract] = made = self.remotes.service(name, contract, local)
+            return made
+
         self.users = UsersService(
             store=self.users_store,
             cache=self.users_cache,
@@ -143,37 +146,34 @@ class Network:
             policy=users_policy(settings),
             screen=self.screening,
         )
+        users = called("users", Users, self.users)
         self.graph = GraphService(
-            store=self.graph_store, users=self.users, clock=clock, fame_threshold=settings.famous_followers
+            store=self.graph_store, users=users, clock=clock, fame_threshold=settings.famous_followers
         )
+        graph = called("graph", Graph, self.graph)
         self.choices = ChoiceService(ChoiceStore(database, self.log, ids, self.graph.forget), ids, clock)
-        self.hot_tweets: MemoryCache[Stored] = MemoryCache(
-            capacity=settings.hot_tweets_min,
-            clock=clock,
-            max_bytes=settings.hot_tweets_mib << 20,
-            size_of=size_of,
-        )
-        self.reads = ReadService(
-            store=self.tweet_store, users=self.users, graph=self.graph, cache=self.hot_tweets, clock=clock
-        )
+        choices = called("graph", Choices, self.choices)
+        self.hot_tweets = engines.tweets_cache()
+        self.reads = ReadService(store=self.tweet_store, users=users, graph=graph, cache=self.hot_tweets, clock=clock)
         self.users.watch(self.reads.account_changed)
         self.ingestion = IngestionService(
             store=self.tweet_store,
             reads=self.reads,
-            users=self.users,
-            graph=self.graph,
+            users=users,
+            graph=graph,
             ids=ids,
             clock=clock,
             edit_window=int(settings.edit_minutes * MINUTE),
             screen=self.screening,
         )
+        ingestion = called("tweets", TweetIngestion, self.ingestion)
         self.moderation_store = ModerationStore(database, self.log, ids)
         self.moderation = ModerationService(
             store=self.moderation_store,
             screen=self.screening,
-            users=self.users,
-            graph=self.graph,
-            tweets=StandingService(store=self.tweet_store, reads=self.reads, users=self.users, graph=self.graph),
+            users=users,
+            graph=graph,
+            tweets=StandingService(store=self.tweet_store, reads=self.reads, users=users, graph=graph),
             clock=clock,
             policy=ModerationPolicy(
                 labels=settings.tweet_labels,
@@ -181,20 +181,23 @@ class Network:
                 list_entries=settings.blocklist_entries,
             ),
         )
+        called("moderation", Moderation, self.moderation)
         self.notification_store = NotificationStore(database, self.log, ids)
         self.notifications = NotificationService(
             store=self.notification_store,
-            users=self.users,
-            graph=self.graph,
+            users=users,
+            graph=graph,
             reads=self.reads,
             clock=clock,
             lifetime=int(settings.notification_days * DAY),
         )
-        self.drafts = DraftsService(store=DraftStore(database), ingestion=self.ingestion, ids=ids, clock=clock)
+        notifications = called("notifications", Notifications, self.notifications)
+        self.drafts = DraftsService(store=DraftStore(database), ingestion=ingestion, ids=ids, clock=clock)
+        drafts = called("drafts", Drafts, self.drafts)
         self.timelines = TimelineService(
             store=self.timeline_store,
             tweets=self.reads,
-            graph=self.graph,
+            graph=graph,
             log=self.log,
             clock=clock,
             policy=timeline_policy(settings),
@@ -204,53 +207,59 @@ class Network:
             timelines=self.timelines,
             affinities=self.affinities,
             tweets=self.reads,
-            graph=self.graph,
+            graph=graph,
             clock=clock,
             policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
         )
         self.live_store = LiveStore(database, self.log)
-        # Streams are in this process alone: whom they hear of is known once for both.
-        audience, keeping_up = Audience(), KeepingUp(self.log, ())
-        self.deliveries = LiveDelivery(self.graph, self.log, audience, self.live_store.people, keeping_up)
+        # Where streams are in this process alone, whom they hear of is known once for both.
+        audience = Audience()
+        local = Audience() if engines.shared else audience
+        keeping_up = KeepingUp(self.log, _MEMORY if engines.shared else ())
+        self.deliveries = LiveDelivery(graph, self.log, audience, self.live_store.people, keeping_up)
+        self.presence = engines.presence()
         self.live = LiveService(
             store=self.live_store,
             log=self.log,
-            users=self.users,
+            users=users,
             timelines=self.timelines,
             reads=self.reads,
-            graph=self.graph,
+            graph=graph,
             deliveries=self.deliveries,
-            hearers=LocalHearers(self.graph, audience, keeping_up),
-            presence=MemoryPresence(),
-            tickets=MemoryTickets(),
+            hearers=LocalHearers(graph, local, keeping_up),
+            presence=self.presence,
+            tickets=engines.tickets(),
             clock=clock,
             window=int(settings.live_replay_seconds * SECOND),
             heartbeat=settings.live_heartbeat_seconds,
             per_account=settings.live_streams_per_account,
             passed_on=PASSED_ON,
+            keeping_up=keeping_up,
+            has_turn=engines.has_turn(live_consumers.TURN),
         )
         archives = ArchiveStore(database)
         self.archive_maker = ArchiveMaker(
-            users=self.users,
-            graph=self.graph,
-            choices=self.choices,
+            users=users,
+            graph=graph,
+            choices=choices,
             reads=self.reads,
-            drafts=self.drafts,
+            drafts=drafts,
             live=self.live,
-            notifications=self.notifications,
+            notifications=notifications,
             store=archives,
             clock=clock,
             version=__version__,
         )
         self.archives = ArchivesService(
             store=archives,
-            objects=FolderObjects(settings.data / "archives"),
+            objects=engines.archives(),
             maker=self.archive_maker,
             ids=ids,
             clock=clock,
             pause=int(settings.archive_hours * HOUR),
             lifetime=int(settings.archive_days * DAY),
         )
+        archives = called("archives", Archives, self.archives)
         self.erasing = Erasing(
             store=self.users_store,
             # Every service that keeps anything of people; the log last, as the others tell it what they do.
@@ -265,45 +274,99 @@ class Network:
                 self.live_store,
                 LogEraser(self.log, database),
             ),
-            files=database,
+            files=engines.raw,
             clock=clock,
         )
         self.users.watch(self.erasing.account_changed)
-        self.processor = Processor(self.timelines, self.timeline_store, self.graph)
+        self.processor = Processor(self.timelines, self.timeline_store, graph)
         self.interests = InterestRecorder(self.log)
         self.figures = NetworkFigures(self)
         self.ops = OpsService(
             acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
         )
+        called("ops", Ops, self.ops)
         # Removing many old events at once takes long, and is no stall.
         self.upkeep = Worker("upkeep", self._tend_always, slack=10)
         self.watchdog = Watchdog(settings.worker_stall_seconds)
-        self.watchdog.watch(database.writer)
+        self.watchdog.watch(*engines.workers)
         self.loop_guard = LoopGuard(settings.loop_stall_seconds)
 
+    def calls(self, contract: type[T]) -> T:
+        """What answers the contract: the service in this process, or a client of the process where it is."""
+        return self._called[contract]
+
+    def runs(self, service: str) -> bool:
+        """Whether this process runs the service: its consumers, its work in the background, its part of the gateway."""
+        return not self.settings.services or service in self.settings.services
+
+    @property
+    def offered(self) -> Mapping[type, object]:
+        """By contract, what answers it in this process."""
+        return {
+            Users: self.users,
+            Graph: self.graph,
+            Choices: self.choices,
+            TweetIngestion: self.ingestion,
+            Notifications: self.notifications,
+            Moderation: self.moderation,
+            Drafts: self.drafts,
+            Archives: self.archives,
+            Ops: self.ops,
+        }
+
     async def start(self) -> None:
-        """Let every service react to events, and do its work in the background."""
+        """Let services react to events. What is in this process's memory follows those of all processes; what is stored is changed by
+        those of the services that run here.
+        """
         log = self.log if self.traces is None else self.traces.log(self.log)
         users_consumers.react(log, self.users)
         graph_consumers.react(log, self.graph)
         tweets_consumers.react(log, self.reads)
-        timelines_consumers.react(log, self.processor)
         moderation_consumers.react(log, self.moderation)
-        affinities.react(log, self.affinities)
-        timelines_live.react(log, self.deliveries)
-        live_consumers.react(log, self.live)
-        notifications_consumers.react(log, self.notification_store)
+        if self.engines.shared:
+            timelines_consumers.remember(log, self.timelines)
+            # What was not told to Redis by a process that died is told by the one that goes on with these.
+            if self.runs("users"):
+                users_consumers.react_shared(log, self.users, self.engines.settled)
+            if self.runs("tweets"):
+                tweets_consumers.react_shared(log, self.reads, self.engines.settled)
+        if self.runs("users"):
+            users_consumers.react_stored(log, self.users)
+        if self.runs("processor"):
+            timelines_consumers.react(log, self.processor, durable=self.engines.shared)
+            affinities.react(log, self.affinities)
+            timelines_live.react(log, self.deliveries)
+        else:
+            log.follow(timelines_consumers.GROUP)
+            log.follow(timelines_live.GROUP)
+        if self.runs("live"):
+            live_consumers.react(log, self.live)
+            if (turns := self.engines.raw.turns) is not None:
+                turns.want(live_consumers.TURN, lambda: None)
+        if self.runs("notifications"):
+            notifications_consumers.react(log, self.notification_store)
         await self.log.start()
         self.users.start()
-        self.notifications.worker.start()
-        self.watchdog.watch(*self.log.workers, self.users.worker, self.notifications.worker)
+        workers = [*self.log.workers, self.users.worker]
+        if self.runs("notifications"):
+            self.notifications.worker.start()
+            workers.append(self.notifications.worker)
+        self.watchdog.watch(*workers)
 
     def tend_always(self) -> None:
-        """Begin what only the folder's server does in the background: scheduled tweets, archives, erasing, what people looked at,
+        """Begin what is done in the background while the network is served: scheduled tweets, archives, erasing, what people looked at,
         rankings, samples of figures, upkeep, the guard of the loop.
         """
-        parts = self.interests, self.drafts, self.archives, self.erasing, self.top, self.live, self.ops
-        workers = *(part.worker for part in parts), self.upkeep
+        parts: dict[str, tuple[Worker, ...]] = {
+            "gateway": (self.interests.worker, self.top.worker),
+            "drafts": (self.drafts.worker,),
+            "archives": (self.archives.worker,),
+            "users": (self.erasing.worker,),
+            "live": (self.live.worker, *self.presence.workers),
+            "ops": (self.ops.worker,),
+        }
+        workers = [worker for service, found in parts.items() if self.runs(service) for worker in found]
+        workers.append(self.upkeep)
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -328,6 +391,7 @@ class Network:
             await self.users.close()
         finally:
             await self.log.stop()
+            await self.remotes.close()
 
     async def newest_id(self) -> int:
         """The largest id that any service was given, as far as it matters for new ones."""
@@ -339,10 +403,14 @@ class Network:
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
         await self.timelines.expire()
-        await self.affinities.tidy()
-        await self.archives.expire()
-        await self.notifications.tidy()
-        await self.log.trim(int(self.settings.events_keep_hours * HOUR))
+        if self.runs("processor"):
+            await self.affinities.tidy()
+        if self.runs("archives"):
+            await self.archives.expire()
+        if self.runs("notifications"):
+            await self.notifications.tidy()
+        if self.runs("ops"):
+            await self.log.trim(int(self.settings.events_keep_hours * HOUR))
         day = await self.tweet_store.count_since(self.clock.now() - DAY)
         self.hot_tweets.capacity = max(self.settings.hot_tweets_min, day // 5)
 
@@ -374,32 +442,11 @@ async def open_network(
     clock = clock or SystemClock()
     metrics = PrometheusMetrics()
     traces = open_traces(settings) if consumers else None
-    settings.data.mkdir(parents=True, exist_ok=True)
-    file = settings.data / DATABASE
-    examine(file)
-    node, lease = lease_node(settings.data / "nodes")
-    mark = Mark(settings.data / MARK)
-
-    def committed(transactions: int) -> None:
-        metrics.committed(transactions)
-        mark.note(network.log.newest)
-
     try:
-        if not file.exists() or not file.stat().st_size:
-            mark.demand(0)  # before an empty one takes its place
-        database = SqliteDatabase(file, scan_limit=settings.scan_seconds, on_batch=committed)
-        try:
-            if consumers:
-                database.secure()
-            migrate(database, Path(migrations.__file__).parent)
-            try:
-                mark.demand(database.rows('SELECT coalesce(max("offset"), 0) FROM events_log')[0][0])
-            except Unavailable as error:
-                database.note_damage(error)
-                raise
-            database.start()
-            wired = database if traces is None else traces.database(database)
-            network = Network(settings, wired, IdGenerator(clock, node), clock, metrics, traces)
+        async with open_engines(
+            settings, clock, serving=consumers, traces=traces, committed=metrics.committed
+        ) as engines:
+            network = Network(engines, metrics)
             network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
             network.watchdog.start()
             try:
@@ -415,15 +462,7 @@ async def open_network(
                     await network.stop()
                 finally:
                     network.watchdog.stop()
-        except Unavailable as error:
-            if error.code != "storage_damaged":
-                raise
-            raise await asyncio.to_thread(damage_of, file) from error
-        finally:
-            await database.close()
     finally:
-        mark.close()
-        lease.release()
         if traces is not None:
             await asyncio.to_thread(traces.close)
 

@@ -22,9 +22,10 @@ _STATM: Final = "/proc/self/statm"
 class CountedCache(Protocol):
     """A cache that counts what became of looks into it."""
 
-    hits: int
-    misses: int
-
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
     def __len__(self) -> int: ...
 
 
@@ -62,10 +63,11 @@ class NetworkFigures:
 
     def present(self) -> Present:
         network = self._network
+        memory = network.engines.timelines_in_memory
         return Present(
             parts={**network.database.health(), **network.watchdog.states()},
-            timelines=network.timeline_store.homes,
-            timeline_bytes=network.timeline_store.nbytes,
+            timelines=0 if memory is None else memory.homes,
+            timeline_bytes=0 if memory is None else memory.nbytes,
             connections={} if self.connections is None else self.connections.numbers(),
             at_work=dict(self.at_work()),
         )

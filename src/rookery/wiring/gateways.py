@@ -57,18 +57,18 @@ def public_app(network: "Network", ready: "Readiness") -> Any:
     # After either: what is cut from the one's memory and the other's is right only once both are fresh.
     network.reads.on_forgetting(fragments.clear)
     network.users.watch(lambda user_id: fragments.clear() if user_id == EVERYBODY else None)
-    users = traced_calls(network, network.users, Users)
-    graph = traced_calls(network, network.graph, Graph)
-    choices = traced_calls(network, network.choices, Choices)
-    ingestion = traced_calls(network, network.ingestion, TweetIngestion)
+    users = traced_calls(network, network.calls(Users), Users)
+    graph = traced_calls(network, network.calls(Graph), Graph)
+    choices = traced_calls(network, network.calls(Choices), Choices)
+    ingestion = traced_calls(network, network.calls(TweetIngestion), TweetIngestion)
     reads = traced_calls(network, network.reads, TweetReads)
     timelines = traced_calls(network, network.timelines, Timelines)
     top = traced_calls(network, network.top, TopTimelines)
-    drafts = traced_calls(network, network.drafts, Drafts)
-    notifications = traced_calls(network, network.notifications, Notifications)
-    moderation = traced_calls(network, network.moderation, Moderation)
-    ops = traced_calls(network, network.ops, Ops)
-    archives = traced_calls(network, network.archives, Archives)
+    drafts = traced_calls(network, network.calls(Drafts), Drafts)
+    notifications = traced_calls(network, network.calls(Notifications), Notifications)
+    moderation = traced_calls(network, network.calls(Moderation), Moderation)
+    ops = traced_calls(network, network.calls(Ops), Ops)
+    archives = traced_calls(network, network.calls(Archives), Archives)
     live = traced_calls(network, network.live, Live)
     pages = None
     if settings.pages:
@@ -110,7 +110,7 @@ def public_app(network: "Network", ready: "Readiness") -> Any:
         ops=ops,
         archives=archives,
         live=live,
-        streams=network.live,
+        streams=network.live if network.runs("live") else None,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -83,7 +83,8 @@ def _figures(network: "Network") -> Iterable[Metric]:
         "rookery_deliveries", "Entries put into cached timelines", "by", {"processor": network.processor.deliveries}
     )
     yield counter("rookery_timeline_reads", "Home timeline reads by path", "path", timelines.reads)
-    yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": network.timeline_store.nbytes})
+    if (memory := network.engines.timelines_in_memory) is not None:
+        yield gauge("rookery_timeline_bytes", "Memory of cached timelines", "in", {"memory": memory.nbytes})
     yield counter("rookery_tweets_held", "Tweets held for a moderator", "rule", network.screening.held)
     yield counter(
         "rookery_top_reads", "First pages of Top by whether their ranking was there", "ranking", network.top.reads

@@ -46,6 +46,7 @@ def timeline_policy(settings: Settings) -> TimelinePolicy:
         famous_refresh=int(settings.famous_refresh_seconds * SECOND),
         push_to_famous=settings.famous_followers != 0,
         busy_hashtag=settings.busy_hashtag_uses,
+        shared=bool(settings.redis),
     )
 
 

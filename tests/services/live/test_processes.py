@@ -112,13 +112,13 @@ def store(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 async def here(store: str, redis_alone: RedisServer, tmp_path: Path) -> AsyncGenerator[Here]:
     named = {
-        "gateway": (),
-        "processor_1": ["processor"],
-        "processor_2": ["processor"],
-        "live_1": ["live"],
-        "live_2": ["live"],
+        "gateway": ["gateway", "users", "graph", "tweets"],
+        "processor-1": ["processor"],
+        "processor-2": ["processor"],
+        "live-1": ["live"],
+        "live-2": ["live"],
     }
-    async with processes(tmp_path, store, redis_alone.url, **named) as made:
+    async with processes(tmp_path, store, redis_alone.url, named) as made:
         gateway = made["gateway"].network
         people = dict(await gateway.users.import_people([NewPerson(name) for name in ("ann", "bob", "cat", "dan")]))
         identities: dict[str, Identity] = {}
@@ -132,12 +132,12 @@ async def here(store: str, redis_alone: RedisServer, tmp_path: Path) -> AsyncGen
 
 async def test_an_entry_reaches_the_processes_that_hold_its_people(here: Here):
     ann, cat, again = Kept(), Kept(), Kept()
-    await here.open("ann", "live_1", ann)
-    await here.open("ann", "live_2", again)
-    await here.open("cat", "live_2", cat)
+    await here.open("ann", "live-1", ann)
+    await here.open("ann", "live-2", again)
+    await here.open("cat", "live-2", cat)
     first = await here.post("bob")
     await until(lambda: ann.tweets == again.tweets == cat.tweets == [first])
-    own = await here.post("cat", process="live_1")
+    own = await here.post("cat", process="live-1")
     await until(lambda: ann.tweets == again.tweets == cat.tweets == [first, own])
     assert len(await here.events(CameOnline)) == 2, "who comes to a second process was there before"
 
@@ -147,7 +147,7 @@ async def test_whom_i_begin_to_follow_elsewhere_is_told_from_then_on_and_what_th
     for _ in range(10):
         # As soon as they have followed, wherever that is heard of by then.
         await here.network("gateway").graph.follow(here.people["dan"], here.people["cat"])
-        await here.open("dan", "live_1", dan)
+        await here.open("dan", "live-1", dan)
         id = await here.post("cat")
         await until(lambda id=id: id in dan.tweets)
         await here.network("gateway").ingestion.delete(here.people["cat"], id)
@@ -163,13 +163,13 @@ async def test_who_moves_misses_nothing_gets_nothing_twice_and_is_not_told_to_ha
             posted.append(await here.post("bob", f"number {len(posted)}"))
 
     ann = Kept()
-    stream = await here.open("ann", "live_1", ann)
+    stream = await here.open("ann", "live-1", ann)
     task = asyncio.create_task(post())
     for number in range(12):
         await asyncio.sleep(0.1)
         stream.close()
         await asyncio.sleep(0.05 * (number % 3))
-        stream = await here.open("ann", ("live_1", "live_2")[number % 2], ann)
+        stream = await here.open("ann", ("live-1", "live-2")[number % 2], ann)
     posting = False
     await task
     await until(lambda: len(ann.tweets) >= len(posted))
@@ -182,23 +182,23 @@ async def test_who_moves_misses_nothing_gets_nothing_twice_and_is_not_told_to_ha
 
 async def test_another_processor_takes_over_and_leaves_nothing_out(here: Here):
     clients = {"ann": Kept(), "cat": Kept()}
-    await here.open("ann", "live_1", clients["ann"])
-    await here.open("cat", "live_2", clients["cat"])
+    await here.open("ann", "live-1", clients["ann"])
+    await here.open("cat", "live-2", clients["cat"])
     posted = [await here.post("bob")]
     await until(lambda: all(one.tweets == posted for one in clients.values()))
     turn = "consumer timelines.live"
-    had = next(name for name in ("processor_1", "processor_2") if here.processes[name].database.turns.has(turn))
-    other = "processor_2" if had == "processor_1" else "processor_1"
+    had = next(name for name in ("processor-1", "processor-2") if here.processes[name].has(turn))
+    other = "processor-2" if had == "processor-1" else "processor-1"
     dan = Kept()
-    await here.open("dan", "live_2", dan)
+    await here.open("dan", "live-2", dan)
     await here.processes[had].die()
     posted += [await here.post("bob", f"number {number}") for number in range(20)]
     late = Kept()
     await here.network("gateway").graph.follow(here.people["bob"], here.people["cat"])
-    await here.open("bob", "live_1", late)
+    await here.open("bob", "live-1", late)
     own = await here.post("cat", "by cat")
     await until(lambda: len(dan.tweets) == 20, 8)
-    assert here.processes[other].database.turns.has(turn)
+    assert here.processes[other].has(turn)
     await until(lambda: clients["cat"].tweets == [*posted, own])
     await until(lambda: clients["ann"].tweets == [*posted, own])
     assert dan.tweets == posted[1:]
@@ -209,34 +209,34 @@ async def test_another_processor_takes_over_and_leaves_nothing_out(here: Here):
 async def test_a_ticket_of_a_gateway_opens_a_stream_once_wherever(here: Here):
     gateway, ann = here.network("gateway"), here.identities["ann"]
     made = await gateway.live.ticket(ann)
-    assert await here.network("live_2").live.redeem(made.ticket) == ann
+    assert await here.network("live-2").live.redeem(made.ticket) == ann
     with pytest.raises(Unauthorized):
-        await here.network("live_1").live.redeem(made.ticket)
+        await here.network("live-1").live.redeem(made.ticket)
     made = await gateway.live.ticket(ann)
     await gateway.users.revoke(ann.user_id, ann.session_id)
     with pytest.raises(Unauthorized):
-        await here.network("live_2").live.redeem(made.ticket)
+        await here.network("live-2").live.redeem(made.ticket)
 
 
 async def test_a_token_that_is_revoked_ends_its_streams_in_all_processes(here: Here):
     first, second, other = Kept(), Kept(), Kept()
-    await here.open("ann", "live_1", first)
-    await here.open("ann", "live_2", second)
-    await here.open("cat", "live_2", other)
+    await here.open("ann", "live-1", first)
+    await here.open("ann", "live-2", second)
+    await here.open("cat", "live-2", other)
     ann = here.identities["ann"]
     await here.network("gateway").users.revoke(ann.user_id, ann.session_id)
     await until(lambda: first.ended is second.ended is End.TOKEN_REVOKED)
     assert other.ended is None
     # A process that let them in before it heard of it.
-    await here.open("ann", "live_1", late := Kept())
+    await here.open("ann", "live-1", late := Kept())
     assert late.ended is End.TOKEN_REVOKED
 
 
 async def test_gateways_know_who_is_there(here: Here):
     gateway = here.network("gateway").live
     ann, cat = here.people["ann"], here.people["cat"]
-    first = await here.open("ann", "live_1", Kept())
-    second = await here.open("ann", "live_2", Kept())
+    first = await here.open("ann", "live-1", Kept())
+    second = await here.open("ann", "live-2", Kept())
     assert await gateway.online([ann, cat]) == [ann]
     await gateway.show_presence(ann, True)
     assert (await gateway.presence(cat))[1] == [ann]
@@ -254,10 +254,10 @@ async def test_gateways_know_who_is_there(here: Here):
 
 async def test_who_was_in_a_process_that_died_is_told_to_have_left_unless_they_are_elsewhere(here: Here):
     for who in ("ann", "cat"):
-        await here.open(who, "live_1", Kept())
-    await here.processes["live_1"].die()
+        await here.open(who, "live-1", Kept())
+    await here.processes["live-1"].die()
     moved = Kept()
-    await here.open("cat", "live_2", moved)
+    await here.open("cat", "live-2", moved)
     await until(lambda: here.events(WentOffline), 12)
     await asyncio.sleep(1)
     assert [one.user_id for one in await here.events(WentOffline)] == [here.people["ann"]]
@@ -271,11 +271,11 @@ async def test_who_was_in_a_process_that_died_is_told_to_have_left_unless_they_a
 async def test_without_redis_streams_go_on_and_nobody_is_known_to_be_there(here: Here, redis_alone: RedisServer):
     ann, cat = Kept(), Kept()
     gateway = here.network("gateway").live
-    await here.open("ann", "live_1", ann)
+    await here.open("ann", "live-1", ann)
     redis_alone.kill()
     id = await here.post("bob")
     await until(lambda: ann.tweets == [id])
-    await here.open("cat", "live_2", cat)
+    await here.open("cat", "live-2", cat)
     id = await here.post("bob", "again")
     await until(lambda: ann.tweets[-1:] == cat.tweets == [id])
     assert await gateway.online(list(here.people.values())) == []
@@ -295,21 +295,21 @@ async def _two(live: Any) -> bool:
 
 async def test_who_stays_away_is_forgotten_and_comes_anew(here: Here):
     ann = here.people["ann"]
-    stream = await here.open("ann", "live_1", Kept())
+    stream = await here.open("ann", "live-1", Kept())
     stream.close()
     await until(lambda: here.events(WentOffline))
-    store = here.network("live_1").live_store
+    store = here.network("live-1").live_store
     assert ann in await store.people()
     # As if the time were over.
-    now = here.network("live_1").clock.now()
+    now = here.network("live-1").clock.now()
     assert await store.forget(now, now + 60_000) == 1
     await until(lambda: here.events(Forgotten))
     gateway = here.network("gateway")
-    turn = next(one for one in here.processes.values() if one.database.turns.has("consumer timelines.live"))
+    turn = next(one for one in here.processes.values() if one.has("consumer timelines.live"))
     await until(lambda: ann not in turn.network.deliveries.audience)
     client = Kept(await gateway.live.offset())
     missed = await here.post("bob")
-    await here.open("ann", "live_2", client)
+    await here.open("ann", "live-2", client)
     id = await here.post("bob", "again")
     await until(lambda: id in client.tweets)
     assert client.tweets == [missed, id]
@@ -318,13 +318,13 @@ async def test_who_stays_away_is_forgotten_and_comes_anew(here: Here):
 async def test_a_process_that_was_taken_for_dead_says_that_its_people_are_there(here: Here):
     ann = here.people["ann"]
     client = Kept()
-    await here.open("ann", "live_1", client)
+    await here.open("ann", "live-1", client)
     # Its signs of life stop for a while.
-    presence = here.processes["live_1"].presence
-    await presence.worker.stop()
+    presence: Any = here.processes["live-1"].network.presence
+    await presence.workers[0].stop()
     await until(lambda: here.events(WentOffline), 15)
     await until(lambda: _came(here, 2))
-    presence.worker.start()
+    presence.workers[0].start()
     await until(lambda: here.network("gateway").live.online([ann]))
     id = await here.post("bob", secrets.token_hex(4))
     await until(lambda: client.tweets == [id])

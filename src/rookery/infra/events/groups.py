@@ -36,8 +36,14 @@ class Group:
         prepare: Callable[[], Awaitable[None]] | None = None,
         before: Handler | None = None,
         from_head: bool = False,
+        durable: bool = False,
+        stored_as: str = "",
     ) -> None:
         self.name = name
+        self.stored_as = stored_as or name
+        """What its row is called: a group in memory is each process's own."""
+        self.durable = durable or in_transaction is not None
+        """Whether it goes on after a restart where it was."""
         self.prepare = prepare
         self.prepared = prepare is None
         """Whether that was awaited, since it is this process's turn."""
@@ -64,6 +70,11 @@ class Group:
         self.retry_at: Millis | None = None
         """When the next parked event is due; looked up again after a commit of another process."""
         self.waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is only followed here: other processes have its handler."""
+        return self.handler is None and self.in_transaction is None
 
     def concerns(self, event: Event) -> bool:
         """Whether the group is to be handed the event."""

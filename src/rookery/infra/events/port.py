@@ -157,8 +157,16 @@ class Outbox(Protocol):
 class EventLog(Outbox, Protocol):
     """The log and its consumers."""
 
-    def subscribe(self, group: str, topics: Sequence[str], handler: Handler) -> None:
-        """A volatile group: it starts at the log's head and keeps its offset in memory. For what lives in memory."""
+    def subscribe(self, group: str, topics: Sequence[str], handler: Handler, *, durable: bool = False) -> None:
+        """A volatile group: it starts at the log's head and keeps its offset in memory. For what lives in memory.
+
+        A `durable` one goes on after a restart where it was, in one process at a time, and begins at the log's head when it is new: for
+        what processes share outside of the database. Its offset is stored when the handler is done, so what it does may be done twice.
+        """
+        ...
+
+    def follow(self, group: str) -> None:
+        """Know how far a durable group has `reached` that other processes handle."""
         ...
 
     def subscribe_in_transaction(

@@ -48,9 +48,6 @@ _BACKOFF: tuple[Millis, ...] = (100, 400, 1_600, 6_400, 25_600)
 _STOP_GRACE = 3.0
 """Seconds that a group has to finish the batch in hand when the log is stopped."""
 
-_GLANCE = 0.02
-"""Seconds between looks at how far a group of other processes has come."""
-
 _STUMBLE = 1.0
 """Seconds between tries to go on while the store is away."""
 
@@ -60,9 +57,11 @@ _log: Any = structlog.get_logger("rookery.events")
 class SqlEventLog:
     """The engine of `infra.events.port.EventLog` and `EventAdmin` inside an SQL database."""
 
-    def __init__(self, database: Watched, clock: Clock) -> None:
+    def __init__(self, database: Watched, clock: Clock, process: str = "") -> None:
+        """`process` is what this one is called among several, so that their groups in memory are told apart."""
         self._database = database
         self._clock = clock
+        self._process = process
         self._groups: dict[str, Group] = {}
         self.workers: list[Worker] = []
         """One for each group, once the log is started."""
@@ -141,8 +140,12 @@ class SqlEventLog:
 
     # --- groups
 
-    def subscribe(self, group: str, topics: Sequence[str], handler: Handler) -> None:
-        self._add(Group(group, topics, handler, None))
+    def subscribe(self, group: str, topics: Sequence[str], handler: Handler, *, durable: bool = False) -> None:
+        stored_as = f"{group}@{self._process}" if self._process and not durable else group
+        self._add(Group(group, topics, handler, None, durable=durable, from_head=durable, stored_as=stored_as))
+
+    def follow(self, group: str) -> None:
+        self._add(Group(group, (), None, None, durable=True))
 
     def subscribe_in_transaction(
         self,
@@ -179,14 +182,15 @@ class SqlEventLog:
             assert head is not None
             offsets: list[int] = []
             for group in groups:
-                if group.handler is not None:
+                if not group.durable:
                     offsets.append(head[0])
                     # What a volatile group failed at died with the memory that it kept.
-                    tx.run(t.DROP_RETRIES, group_name=group.name)
+                    tx.run(t.DROP_RETRIES, group_name=group.stored_as)
                 else:
-                    row = tx.one(t.GROUP, name=group.name)
+                    row = tx.one(t.GROUP, name=group.stored_as)
                     offsets.append(row[0] if row else head[0] if group.from_head else 0)
-                self._save(tx, group, offsets[-1])
+                if not group.elsewhere:
+                    self._save(tx, group, offsets[-1])
             return offsets
 
         for group, offset in zip(groups, await self._database.write(work), strict=True):
@@ -195,7 +199,7 @@ class SqlEventLog:
             group.retry_at = 0
         self._database.on_foreign_commit(self._wake_for_foreign)
         for group in groups:
-            if group.handler is None and self._database.turns is not None:
+            if group.durable and not group.elsewhere and self._database.turns is not None:
                 self._database.turns.want(_turn(group), self.wake)
             group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
             group.worker.start()
@@ -216,9 +220,7 @@ class SqlEventLog:
             await self._database.turns.drop(self.wake)
 
     async def reached(self, group: str, offset: int, timeout: float) -> bool:
-        found = self._groups.get(group)
-        if found is None:
-            return await self._reached_elsewhere(group, offset, timeout)
+        found = self._groups[group]
         if found.offset >= offset:
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -230,17 +232,6 @@ class SqlEventLog:
         except TimeoutError:
             return False
         return True
-
-    async def _reached_elsewhere(self, group: str, offset: int, timeout: float) -> bool:
-        """As `reached`, of a durable group that other processes have: its stored offset tells."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while True:
-                    row = await self._database.one(t.GROUP, name=group)
-                    if row is not None and row[0] >= offset:
-                        return True
-                    await asyncio.sleep(_GLANCE)
-        return False
 
     # --- consuming
 
@@ -286,13 +277,13 @@ class SqlEventLog:
 
     def _has_turn(self, group: Group) -> bool:
         turns = self._database.turns
-        return turns is None or group.handler is not None or turns.has(_turn(group))
+        return not group.elsewhere and (turns is None or not group.durable or turns.has(_turn(group)))
 
     async def _stand_by(self, group: Group) -> None:
         """Follow the process whose turn it is, until it ends; then go on where it was."""
         group.in_hand = None
         group.prepared = group.prepare is None
-        row = await self._database.one(t.GROUP, name=group.name)
+        row = await self._database.one(t.GROUP, name=group.stored_as)
         if row is not None and row[0] > group.offset:
             group.saved = row[0]
             group.move(row[0])
@@ -307,9 +298,9 @@ class SqlEventLog:
         """
         error = CutShort(group.worker.cause)
         batch = cut.batch
-        if group.handler is None:
+        if group.durable:
             # The transaction in hand may be committed, or be yet; one that comes after it knows.
-            row = await self._database.write(lambda tx: tx.one(t.GROUP, name=group.name))
+            row = await self._database.write(lambda tx: tx.one(t.GROUP, name=group.stored_as))
             group.saved = row[0] if row else 0
             group.move(group.saved)
             if not cut.attempts:
@@ -382,7 +373,7 @@ class SqlEventLog:
                     raise
                 await self._one_by_one(group, batch, error)
             else:
-                if group.handler is None:
+                if group.durable:
                     group.saved = last
         group.move(last)
 
@@ -394,9 +385,9 @@ class SqlEventLog:
             save = partial(self._save, group=group, offset=item.offset)
             failed = error if len(batch) == 1 else await self._attempt(group, item, save)
             if failed is not None:
-                await self._park(group, item.offset, item.event.name, failed, save if group.handler is None else None)
+                await self._park(group, item.offset, item.event.name, failed, save if group.durable else None)
             # At once: should the store fail now, what was handled is not handled again.
-            if group.handler is None:
+            if group.durable:
                 group.saved = item.offset
             group.move(item.offset)
             group.worker.beat()
@@ -433,7 +424,7 @@ class SqlEventLog:
             assert handler is not None
 
             def work(tx: Transaction) -> None:
-                row = None if attempts else tx.one(t.GROUP, name=group.name)
+                row = None if attempts else tx.one(t.GROUP, name=group.stored_as)
                 # A command that reacts to events beside the server may have handled them.
                 fresh = batch if row is None else [item for item in batch if item.offset > row[0]]
                 if then(tx) == 0 and attempts:
@@ -451,6 +442,8 @@ class SqlEventLog:
                 raise
             # Nobody has cancelled the consumer: it goes on, as after any other failure.
             raise RuntimeError("the handler waited for something that was cancelled") from error
+        if group.durable:
+            await self._database.write(then)
 
     async def _park(
         self,
@@ -472,7 +465,7 @@ class SqlEventLog:
         )  # fmt: skip
 
         def work(tx: Transaction) -> None:
-            key: dict[str, Value] = {"group_name": group.name, "offset": offset}
+            key: dict[str, Value] = {"group_name": group.stored_as, "offset": offset}
             if attempts == 1:
                 tx.run(t.PARK, error=text, attempts=1, retry_at=retry_at, **key)
             else:
@@ -492,11 +485,11 @@ class SqlEventLog:
     async def _retry(self, group: Group) -> None:
         """Handle again what is due, and look up when the next is."""
         now = self._clock.now()
-        due = await self._database.all(t.DUE, group_name=group.name, now=now, ahead=now + _BACKOFF[-1])
+        due = await self._database.all(t.DUE, group_name=group.stored_as, now=now, ahead=now + _BACKOFF[-1])
         for offset, at, name, body, attempts in due:
 
             def unpark(tx: Transaction, offset: int = offset) -> int:
-                return tx.run(t.UNPARK, group_name=group.name, offset=offset)
+                return tx.run(t.UNPARK, group_name=group.stored_as, offset=offset)
 
             failed: Exception | None = None
             try:
@@ -507,18 +500,18 @@ class SqlEventLog:
                 failed = await self._attempt(group, Appended(offset, at, event), unpark, attempts)
             if failed is not None:
                 await self._park(group, offset, name, failed, attempts=attempts + 1)
-            elif event is None or group.handler is not None:
+            elif event is None or not group.durable:
                 await self._database.write(unpark)
             group.worker.beat()
-        row = await self._database.one(t.NEXT_RETRY, group_name=group.name)
+        row = await self._database.one(t.NEXT_RETRY, group_name=group.stored_as)
         group.retry_at = row[0] if row else None
 
     def _save(self, tx: Transaction, group: Group, offset: int) -> None:
         tx.run(
             t.SAVE_GROUP,
-            name=group.name,
+            name=group.stored_as,
             offset=offset,
-            durable=int(group.handler is None),
+            durable=int(group.durable),
             topics=msgspec.json.encode(sorted(group.topics)).decode(),
         )
 
@@ -565,14 +558,15 @@ class SqlEventLog:
         never looks as if nothing had ever happened.
         """
         groups = await self._database.all(t.ALL_GROUPS)
-        offsets = [offset for name, offset, durable, _ in groups if durable and name not in self._groups]
-        offsets += [group.offset for group in self._groups.values()]
+        here = {group.stored_as: group.offset for group in self._groups.values()}
+        offsets = [offset for name, offset, durable, _ in groups if durable and name not in here]
+        offsets += here.values()
         return min([*offsets, await self.head() - 1])
 
     # --- for operators
 
     async def status(self) -> list[GroupStatus]:
-        live = {name: group.offset for name, group in self._groups.items() if self.workers}
+        live = {group.stored_as: group.offset for group in self._groups.values() if self.workers}
         return await admin.status(self._database, live, self._clock.now())
 
     def lags(self) -> dict[str, int]:
@@ -593,7 +587,7 @@ class SqlEventLog:
     async def parked_numbers(self) -> dict[str, int]:
         """How many events of each group of this process, and of any other that has some, are parked."""
         kept: dict[str, int] = dict(await self._database.scan(lambda reader: reader.all(t.PARKED_COUNTS)))
-        return dict.fromkeys(self._groups, 0) | kept
+        return {group.stored_as: 0 for group in self._groups.values()} | kept
 
     def failures(self) -> dict[str, int]:
         """Failed tries of each group of this process."""

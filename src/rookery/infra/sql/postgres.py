@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from rookery.infra.sql.port import Reader, Row, Statement, Transaction, Value
+from rookery.infra.sql.port import Reader, Row, Sizes, Statement, Transaction, Value
 from rookery.infra.sql.postgres_connect import Connection, connect, server_of
 from rookery.infra.sql.postgres_errors import cannot_open, is_lost, translate
 from rookery.infra.sql.postgres_listen import Ear
@@ -178,6 +178,29 @@ class PostgresDatabase:
     def health(self) -> dict[str, str]:
         """The store, and "ok" or what is wrong with it."""
         return {"store": self._writing.trouble or "ok"}
+
+    # --- what it takes on disks
+
+    def sizes(self) -> Sizes:
+        """As `port.Sized`; the log is the server's, for all of its databases."""
+        return Sizes(self.rows("SELECT pg_database_size(current_database())")[0][0], 0)
+
+    async def scrub(self, ids: Sequence[int], words: Sequence[str] = (), *, anew: bool = False) -> bool:
+        """As `port.Scrubbed`, as far as a server lets its clients: deleted rows are removed from the tables' pages, which are written
+        again sooner or later. What the server's log, its archives and its backups hold goes when they do.
+        """
+
+        def vacuum() -> None:
+            with connect(self._url, patience=_MIGRATION) as raw:
+                raw.execute(b"VACUUM (FULL)" if anew else b"VACUUM", prepare=False)
+
+        with self._translated():
+            await asyncio.to_thread(vacuum)
+        return True
+
+    def verify(self) -> list[str]:
+        """What is wrong with the files: PostgreSQL checks the pages that it reads, and refuses those that are damaged."""
+        return []
 
     # --- other processes
 

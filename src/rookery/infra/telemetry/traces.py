@@ -126,12 +126,14 @@ class Traces:
         made: Any = _Around(log)
         inner: Any = log
 
-        def subscribe(group: str, topics: Sequence[str], handler: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
+        def subscribe(
+            group: str, topics: Sequence[str], handler: Callable[[Sequence[Any]], Awaitable[None]], **options: Any
+        ) -> None:
             async def traced(batch: Sequence[Any]) -> None:
                 with self._batch(group, batch):
                     await handler(batch)
 
-            inner.subscribe(group, topics, traced)
+            inner.subscribe(group, topics, traced, **options)
 
         def subscribe_in_transaction(
             group: str, topics: Sequence[str], handler: Callable[[Any, Any], None], **options: Any

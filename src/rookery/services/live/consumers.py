@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from rookery.infra.events.port import Appended, EventLog
 from rookery.services.graph.contract import Followed, FollowsImported, HashtagFollowed, Recounted
 from rookery.services.live.contract import End, Forgotten, WentOffline
-from rookery.services.live.service import LiveService
+from rookery.services.live.service import GROUP, LiveService
 from rookery.services.users.contract import Erased, Identity, SessionRevoked, StateChanged
+
+TURN = "live"
+"""The turn of the process that sees who has left, for all of them."""
 
 TOPICS = ("timelines", "tweets", "graph", "users", "notifications", "live")
 
@@ -40,4 +43,4 @@ def react(log: EventLog, service: LiveService) -> None:
                     pass
         await service.hand_out(batch)
 
-    log.subscribe(service.group, TOPICS, handle)
+    log.subscribe(GROUP, TOPICS, handle)

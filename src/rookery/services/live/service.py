@@ -36,6 +36,9 @@ from rookery.services.timelines.contract import Hearers, LiveDeliveries, Timelin
 from rookery.services.tweets.contract import TweetReads
 from rookery.services.users.contract import Identity, Users
 
+GROUP: Final = "live"
+"""The consumer group that hands events to this process's streams."""
+
 _TICKET_LIFE: Millis = 30 * SECOND
 
 _REMEMBERED: Millis = 60 * SECOND
@@ -103,13 +106,12 @@ class LiveService:
         heartbeat: float,
         per_account: int,
         passed_on: PassedOn | None = None,
-        process: str = "",
         keeping_up: KeepingUp | None = None,
         has_turn: Callable[[], bool] = lambda: True,
     ) -> None:
         """`window` is how old what is replayed may be, `heartbeat` the seconds between two, `per_account` how many streams one may
         have in this process. `passed_on` tells what of other services' events people are told. Where several processes have streams,
-        `process` is this one's name among them, `keeping_up` what its memory does, and `has_turn` whether it does what one does for all.
+        `keeping_up` is what its memory does, and `has_turn` whether it does what one does for all.
         """
         self._store = store
         self._log = log
@@ -124,15 +126,16 @@ class LiveService:
         self._clock = clock
         self._heartbeat = max(heartbeat, _ROUND)
         self._per_account = per_account
-        self.group = f"live@{process}" if process else "live"
-        """The consumer group that hands events to this process's streams."""
+        keeping_up = keeping_up or KeepingUp(log, ())
+        self._alone = keeping_up.alone
         self.hub = Hub(
             log=log,
             timelines=timelines,
             reads=reads,
             graph=graph,
             hearers=hearers,
-            keeping_up=keeping_up or KeepingUp(log, ()),
+            deliveries=deliveries,
+            keeping_up=keeping_up,
             clock=clock,
             window=window,
             passed_on=passed_on or {},
@@ -200,8 +203,8 @@ class LiveService:
             stream.from_offset = person.from_offset
             gone = await self._watch(stream, watch) if watch else ()
             head = await self._log.head()
-            if after is not None:
-                # Entries that are on their way are among what was missed.
+            if after is not None and self._alone:
+                # Entries that are on their way are among what was missed. (Elsewhere, only those that are for them are waited for.)
                 await self._deliveries.settled(head)
                 head = await self._log.head()
             if stream.closed:
@@ -397,7 +400,7 @@ class LiveService:
                 else:
                     await self._seen(stream)
             head = await self._log.head()
-            if await self._log.reached(self.group, head, _ROUND):
+            if await self._log.reached(GROUP, head, _ROUND):
                 await self.hub.beat(streams, head)
             else:
                 await self.hub.beat(streams, 0)

@@ -36,7 +36,7 @@ from rookery.services.live.contract import (
 )
 from rookery.services.live.replay import Block, Replay, picked
 from rookery.services.live.routes import CHANGES, PassedOn, entry_of, route
-from rookery.services.timelines.contract import Delivered, Hearers, Timelines
+from rookery.services.timelines.contract import Delivered, Hearers, LiveDeliveries, Timelines
 from rookery.services.tweets.contract import Deleted, Edited, TweetReads, Unretweeted
 from rookery.services.users.contract import Identity
 
@@ -138,6 +138,7 @@ class Hub:
         reads: TweetReads,
         graph: Graph,
         hearers: Hearers,
+        deliveries: LiveDeliveries,
         keeping_up: KeepingUp,
         clock: Clock,
         window: Millis,
@@ -149,6 +150,7 @@ class Hub:
         self._reads = reads
         self._graph = graph
         self._hearers = hearers
+        self._deliveries = deliveries
         self._keeping_up = keeping_up
         self._clock = clock
         self._window = window
@@ -346,12 +348,19 @@ class Hub:
             self.begin(stream, await self._log.head())
             self.tell(stream, [(stream.offset, Resync(reason))])
             return
+        on_the_way = 0
         while not (stream.closed or stream.blocked):
             block = await self._replay.behind(stream.offset)
             # Here the log ends. Whatever has been handed out has been read, and what will be has not.
             if block.upto <= stream.offset and stream.offset >= self.position:
-                break
+                if not on_the_way:
+                    break
+                await self._deliveries.settled(on_the_way)
+                on_the_way = 0
+                continue
             await self._keeping_up.with_(block.upto)
+            if stream.resumed and not self._keeping_up.alone:
+                on_the_way = max(on_the_way, await self._on_the_way(stream, block))
             items = await self._missed(stream, block)
             for at in range(0, len(items), _AT_ONCE):
                 part = items[at : at + _AT_ONCE]
@@ -384,6 +393,18 @@ class Hub:
             found += [item for item in entries if item.offset <= stream.from_offset]
         kept = {item.offset: item for item in found if item.offset > stream.offset}
         return [kept[offset] for offset in sorted(kept)]
+
+    async def _on_the_way(self, stream: OpenStream, block: Block) -> int:
+        """The last offset in a block, behind the stream's, of an entry that is yet to be delivered to them, as far as can be seen here;
+        0 where there is none.
+        """
+        user_id = stream.identity.user_id
+        viewer = await self._graph.viewer(user_id)
+        entries = picked(block.entries, viewer.following) + picked(block.entries, (user_id,))
+        if viewer.hashtags:
+            entries += picked(block.entries, viewer.hashtags)
+        since = max(stream.offset, stream.from_offset)
+        return max((item.offset for item in entries if item.offset > since), default=0)
 
     async def _gap(self, after: int, head: int) -> str | None:
         """Why what is behind `after` can't be told; None where it can."""

@@ -63,6 +63,8 @@ class Processor:
     async def deliver_tagged(self, tagged: Sequence[tuple[int, str]]) -> None:
         """Deliver (tweet, hashtag's key) to those who follow the hashtag, or to its list where it is busy."""
         topics = self._timelines.topics
+        if topics.shared:
+            await topics.learn(dict.fromkeys(key for _, key in tagged))
         for _, key in tagged:
             topics.used(key)
         self.deliveries += await self._store.deliver(
@@ -95,6 +97,21 @@ def _tagged(event: object) -> Sequence[tuple[int, str]]:
             return ()
 
 
-def react(log: EventLog, processor: Processor) -> None:
-    """Subscribe the processor. It starts at the log's head: timelines live in memory, and are rebuilt after a start."""
-    log.subscribe(GROUP, ("tweets", "graph", "timelines", "users"), processor.handle)
+def react(log: EventLog, processor: Processor, *, durable: bool = False) -> None:
+    """Subscribe the processor. Where timelines live in memory, it starts at the log's head, and they are rebuilt after a start. Where
+    they outlive it, the group is `durable`: what is posted meanwhile is delivered afterwards.
+    """
+    log.subscribe(GROUP, ("tweets", "graph", "timelines", "users"), processor.handle, durable=durable)
+
+
+def remember(log: EventLog, timelines: TimelineService) -> None:
+    """Subscribe what a process remembers that reads timelines which another one fills."""
+
+    async def handle(batch: Sequence[Appended]) -> None:
+        for item in batch:
+            for _, key in _tagged(item.event):
+                timelines.topics.used(key)
+            if isinstance(item.event, RebuildRequested):
+                timelines.forget_merged()
+
+    log.subscribe("timelines.memory", ("tweets", "timelines"), handle)

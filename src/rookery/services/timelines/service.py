@@ -56,6 +56,8 @@ class TimelinePolicy(msgspec.Struct, frozen=True):
     """Whether famous readers get famous authors' entries pushed; pointless where everybody is famous."""
     busy_hashtag: int | None = 10_000
     """Uses from which on a hashtag's tweets are merged at the read: 0 of every hashtag, None of none."""
+    shared: bool = False
+    """Other processes read and fill the same timelines."""
 
 
 class TimelineService:
@@ -77,7 +79,7 @@ class TimelineService:
         self._log = log
         self._clock = clock
         self._policy = policy
-        self.topics = Topics(policy.busy_hashtag, tweets.hashtag_uses)
+        self.topics = Topics(policy.busy_hashtag, tweets.hashtag_uses, shared=policy.shared)
         """For the processor, which pushes the tweets of hashtags that are not busy."""
         self._visits: dict[Owner, Millis] = {}
         self._rebuilding: dict[Owner, asyncio.Task[None]] = {}
@@ -110,8 +112,12 @@ class TimelineService:
         if user_id in self._visits:
             self._visits[user_id] = self._clock.now()
 
-    async def forget(self, user_ids: list[int] | None = None) -> int:
+    def forget_merged(self) -> None:
+        """Merge anew at the next reads."""
         self._merged.clear()
+
+    async def forget(self, user_ids: list[int] | None = None) -> int:
+        self.forget_merged()
         return await self._store.drop(await self._store.owners() if user_ids is None else user_ids)
 
     # --- for rankings

@@ -1,7 +1,8 @@
 """Followed hashtags: how a hashtag stands for an actor, and which are used so much that their tweets are merged at the read.
 
 A hashtag once found busy stays so for as long as the process lives, so both sides may decide on their own: the processor spares
-pushing a busy hashtag's tweets, and a reader merges the lists of those that are busy by the time of the read.
+pushing a busy hashtag's tweets, and a reader merges the lists of those that are busy by the time of the read. Where they are two
+processes, which may count a little differently, readers begin to merge at half the uses.
 """
 
 from collections import OrderedDict
@@ -31,9 +32,14 @@ def followed_in(record: TweetRecord, hashtags: Collection[str]) -> str | None:
 class Topics:
     """How often followed hashtags are used. For the event loop only."""
 
-    def __init__(self, threshold: int | None, count: Callable[[str, int], Awaitable[int]]) -> None:
-        """Hashtags that are used `threshold` times are busy; None: none is. `count` tells the uses of a key, up to a number."""
+    def __init__(
+        self, threshold: int | None, count: Callable[[str, int], Awaitable[int]], *, shared: bool = False
+    ) -> None:
+        """Hashtags that are used `threshold` times are busy; None: none is. `count` tells the uses of a key, up to a number. `shared`:
+        another process may be the one that pushes, or reads.
+        """
         self._threshold = threshold
+        self.shared = shared
         self._count = count
         self._uses: OrderedDict[str, int] = OrderedDict()
         self._busy: set[str] = set()
@@ -71,4 +77,7 @@ class Topics:
 
     def busy(self, hashtags: Iterable[str]) -> Sequence[str]:
         """Those of them that are busy."""
-        return [key for key in hashtags if self.is_busy(key)]
+        return [key for key in hashtags if self.is_busy(key) or self._is_nearly_busy(key)]
+
+    def _is_nearly_busy(self, key: str) -> bool:
+        return self.shared and self._threshold is not None and self._uses.get(key, 0) >= self._threshold // 2

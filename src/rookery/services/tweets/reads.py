@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from rookery.infra.cache.port import Cache
-from rookery.infra.events.port import Event
+from rookery.infra.events.port import Appended
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Invalid, NotFound
 from rookery.kernel.filling import Keyed, fill
@@ -302,14 +302,18 @@ class ReadService:
         if change.wrote is not None:
             user_id, offset = change.wrote
             self._newest.forget((user_id,))
-            self._writes[user_id] = offset
-            self._writes.move_to_end(user_id)
-            if len(self._writes) > _WRITERS:
-                self._writes.popitem(last=False)
+            self._wrote(user_id, offset)
 
-    def happened(self, events: Iterable[Event]) -> None:
+    def _wrote(self, user_id: int, offset: int) -> None:
+        self._writes[user_id] = max(offset, self._writes.get(user_id, 0))
+        self._writes.move_to_end(user_id)
+        if len(self._writes) > _WRITERS:
+            self._writes.popitem(last=False)
+
+    def happened(self, batch: Iterable[Appended]) -> None:
         """What any process committed: older copies of the same tweets are forgotten."""
-        for event in events:
+        for item in batch:
+            event = item.event
             touched: Touched = getattr(event, "touched", ())
             self._forget(touched)
             match event:
@@ -320,8 +324,10 @@ class ReadService:
                     self._marks.forget((event.user_id,))
                 case Posted():
                     self._newest.forget((event.author_id,))
+                    self._wrote(event.author_id, item.offset)
                 case Retweeted():
                     self._newest.forget((event.user_id,))
+                    self._wrote(event.user_id, item.offset)
                     self._marks.forget((event.user_id,))
                 case Favorited() | Unfavorited():
                     self._marks.forget((event.user_id,))

@@ -15,6 +15,7 @@ class MemoryPresence:
     """Implements `presence.Presence`."""
 
     node = "this"
+    workers = ()
 
     def __init__(self) -> None:
         self._people: set[int] = set()

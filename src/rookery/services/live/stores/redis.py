@@ -106,6 +106,7 @@ class RedisPresence:
         self._own: list[set[int]] = [set() for _ in range(redis.shards)]
         self._said = False
         self.worker = Worker("live.presence", self._run)
+        self.workers = (self.worker,)
         """Gives the signs of life, where this process has streams."""
 
     async def put(self, user_ids: Sequence[int]) -> None:
