@@ -52,7 +52,7 @@ async def processes(
     async with AsyncExitStack() as stack:
         made: dict[str, Process] = {}
         for name, services in named.items():
-            chosen = {"hold_suspects": False, "live_replay_seconds": 60, **settings}
+            chosen: dict[str, Any] = {"hold_suspects": False, "live_replay_seconds": 60, **settings}
             process = made[name] = Process(
                 Settings(
                     data=folder / name, database=database, redis=redis, process=name, services=tuple(services), **chosen
