@@ -309,7 +309,8 @@ class LiveService:
         for stream in list(self.hub.by_user.get(user_id, ())):
             if of(stream.identity):
                 self.hub.end(stream, reason)
-        self._ended.setdefault(user_id, []).append(_Ended(first_id_at(at), of, reason, at))
+        known = [one for one in self._ended.get(user_id, ()) if 0 <= at - one.at < _REMEMBERED]
+        self._ended[user_id] = [*known, _Ended(first_id_at(at), of, reason, at)]
         self._ended.move_to_end(user_id)
         oldest = next(iter(self._ended.values()))
         if len(self._ended) > 1 and not 0 <= at - oldest[-1].at < _REMEMBERED:

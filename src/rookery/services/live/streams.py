@@ -348,18 +348,19 @@ class Hub:
             self.begin(stream, await self._log.head())
             self.tell(stream, [(stream.offset, Resync(reason))])
             return
-        on_the_way = 0
+        on_the_way, waited = 0, False
         while not (stream.closed or stream.blocked):
             block = await self._replay.behind(stream.offset)
             # Here the log ends. Whatever has been handed out has been read, and what will be has not.
             if block.upto <= stream.offset and stream.offset >= self.position:
-                if not on_the_way:
+                if not on_the_way or waited:
                     break
+                # Once: where they write all the time, there is always something on its way.
+                waited = True
                 await self._deliveries.settled(on_the_way)
-                on_the_way = 0
                 continue
             await self._keeping_up.with_(block.upto)
-            if stream.resumed and not self._keeping_up.alone:
+            if stream.resumed and not (waited or self._keeping_up.alone):
                 on_the_way = max(on_the_way, await self._on_the_way(stream, block))
             items = await self._missed(stream, block)
             for at in range(0, len(items), _AT_ONCE):
