@@ -359,17 +359,19 @@ class Hub:
                 waited = True
                 await self._deliveries.settled(on_the_way)
                 continue
-            await self._keeping_up.with_(block.upto)
+            # The block is everybody's, and grows while this stream is told of what is in it now.
+            upto = block.upto
+            await self._keeping_up.with_(upto)
             if stream.resumed and not (waited or self._keeping_up.alone):
                 on_the_way = max(on_the_way, await self._on_the_way(stream, block))
-            items = await self._missed(stream, block)
+            items = await self._missed(stream, block, upto)
             for at in range(0, len(items), _AT_ONCE):
                 part = items[at : at + _AT_ONCE]
                 last = at + _AT_ONCE >= len(items)
-                await self._tell(stream, part, block.upto if last else part[-1].offset)
+                await self._tell(stream, part, upto if last else part[-1].offset)
                 if stream.blocked or stream.closed:
                     return
-            stream.offset = max(stream.offset, block.upto)
+            stream.offset = max(stream.offset, upto)
             await asyncio.sleep(0)
         if not stream.closed and not stream.blocked:
             stream.behind = False
@@ -377,8 +379,8 @@ class Hub:
                 stream.resumed = False
                 self.tell(stream, [(stream.offset, CaughtUp())])
 
-    async def _missed(self, stream: OpenStream, block: Block) -> list[Appended]:
-        """What concerns the stream in a block, behind its offset."""
+    async def _missed(self, stream: OpenStream, block: Block, upto: int) -> list[Appended]:
+        """What concerns the stream in a block, behind its offset and up to `upto`."""
         user_id = stream.identity.user_id
         viewer = await self._graph.viewer(user_id)
         own = (user_id,)
@@ -392,7 +394,7 @@ class Hub:
             if viewer.hashtags:
                 entries += picked(block.entries, viewer.hashtags)
             found += [item for item in entries if item.offset <= stream.from_offset]
-        kept = {item.offset: item for item in found if item.offset > stream.offset}
+        kept = {item.offset: item for item in found if stream.offset < item.offset <= upto}
         return [kept[offset] for offset in sorted(kept)]
 
     async def _on_the_way(self, stream: OpenStream, block: Block) -> int:
