@@ -10,20 +10,34 @@ JOBS  ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test faults lint format bench catalogs screenshots lock clean FORCE
+.PHONY: help run engines test test-standard faults lint format bench catalogs screenshots lock clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(ENV)/run.stamp ## start a living demo network on http://127.0.0.1:8000
 	@exec $(BIN)/rookery demo --live $(ARGS)
+
+# What runs beside this program, on this machine, and the libraries that speak with it.
+engines: $(ENV)/standard.stamp ## install PostgreSQL, Redis and HAProxy, for rookery cluster up
+	@scripts/install-engines postgres redis haproxy
 
 # Without wrk the smoke runs of the benchmarks are skipped, without Go the tests on a real S3 server, without Redis and PostgreSQL those
 # on them, and without Chromium those of the pages in a browser, with the reason; on CI nothing is.
 test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-tools || [ "$$CI" != true ]
 	@scripts/install-engines || [ "$$CI" != true ]
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(STANDARD:%=--ignore=%) $(ARGS)
+
+# Clusters, whose parts are killed, one at a time; then what people see, on PostgreSQL and Redis.
+STANDARD := tests/standard tests/cluster
+test-standard: export ROOKERY_TEST_HISTORIES ?= 8
+test-standard: $(ENV)/dev.stamp ## run the tests of the standard profile
+	@scripts/install-tools browser || [ "$$CI" != true ]
+	@scripts/install-engines redis postgres haproxy || [ "$$CI" != true ]
+	@$(BIN)/pytest $(STANDARD) $(ARGS)
+	@ROOKERY_TEST_PROFILE=standard $(BIN)/pytest -n $(JOBS) --dist worksteal \
+		tests/gateways/rest tests/services/timelines/test_oracle.py tests/browser/test_story.py tests/browser/test_live.py $(ARGS)
 
 # A setting that is given stays as it is: make faults ROOKERY_FAULTS_ROUNDS=1000.
 faults: export ROOKERY_FAULTS_ROUNDS ?= 100
@@ -64,7 +78,9 @@ screenshots: $(ENV)/dev.stamp ## remake the README's screenshots, on a demo netw
 lock: $(ENV)/dev.stamp ## remake the lock files; ARGS="--upgrade" brings newer versions
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs an environment of Python 3.11")'
 	@$(COMPILE) $(ARGS) --extra build --output-file requirements/run.txt pyproject.toml
-	@$(COMPILE) $(ARGS) --extra build --extra bench --extra traces --extra standard --extra dev --constraint requirements/run.txt \
+	@$(COMPILE) $(ARGS) --extra build --extra traces --extra standard --constraint requirements/run.txt \
+		--output-file requirements/standard.txt pyproject.toml
+	@$(COMPILE) $(ARGS) --extra build --extra bench --extra traces --extra standard --extra dev --constraint requirements/standard.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean: ## remove the environment and everything made by tools; data folders stay
@@ -87,9 +103,15 @@ $(ENV)/run.stamp: requirements/run.txt pyproject.toml $(ENV)/path
 	@$(LINK)
 	@touch $@
 
-# This lock holds all of run.txt, at the same versions.
+# This lock holds all of run.txt, at the same versions, and the one below all of both.
+$(ENV)/standard.stamp: requirements/standard.txt pyproject.toml $(ENV)/path
+	@echo "Installing what the standard profile needs"
+	@$(PIP) install --quiet --require-hashes --requirement requirements/standard.txt
+	@$(LINK)
+	@touch $(ENV)/run.stamp $@
+
 $(ENV)/dev.stamp: requirements/dev.txt pyproject.toml $(ENV)/path
 	@echo "Installing what the tests and checks need"
 	@$(PIP) install --quiet --require-hashes --requirement requirements/dev.txt
 	@$(LINK)
-	@touch $(ENV)/run.stamp $@
+	@touch $(ENV)/run.stamp $(ENV)/standard.stamp $@

@@ -12,8 +12,12 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
+
+from rookery.cluster.engines import POSTGRES, Redis
+from rookery.cluster.engines import Postgres as PostgresServer
+from rookery.cluster.processes import family
+from rookery.cluster.processes import free_port as free_port
 
 INSTALL = Path(__file__).parents[1] / "scripts" / "install-engines"
 
@@ -25,13 +29,6 @@ def installed(engine: str) -> str:
         reason = f"there is no {program}; scripts/install-engines installs it"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return program
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -72,60 +69,25 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, str]]:
         process.wait()
 
 
-class RedisServer:
+class RedisServer(Redis):
     """A Redis server of the tests' own, which can be killed, stopped for a while, and started again on what it has saved."""
 
-    def __init__(self, program: str, folder: Path, *options: str, port: int | None = None) -> None:
-        self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self._command = [
-            program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--daemonize", "no",
-            "--save", "", "--logfile", str(folder / "log"), *options,
-        ]  # fmt: skip
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        self._process = process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder
-        )
-        until = time.monotonic() + 20
-        while True:
-            try:
-                if self.ask("PING").startswith(b"+PONG"):
-                    return
-            except OSError:
-                assert process.poll() is None, f"Redis ended with {process.returncode}: see {self.folder}/log"
-            assert time.monotonic() < until, "Redis did not start within 20 seconds"
-            time.sleep(0.02)
-
-    def ask(self, command: str) -> bytes:
-        """The first part of the raw answer to a command, which is for the fixture's own use."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            connection.sendall(command.encode() + b"\r\n")
-            return connection.recv(65_536)
+    def __init__(self, program: str, folder: Path, **settings: str) -> None:
+        given = {name.replace("_", "-"): value for name, value in settings.items()}
+        super().__init__(Path(program), folder, free_port(), settings={"save": '""', **given})
+        self.program = program
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
-        self._signal(signal.SIGKILL)
+        self.child.stop(signal.SIGKILL)
 
     def pause(self) -> None:
         """Let it stand still, as a machine that hangs does."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self.child.send(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait()
-            self._process = None
+        self.child.send(signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
@@ -154,17 +116,16 @@ class RedisCluster:
     """Three primaries that divide the slots among themselves."""
 
     def __init__(self, program: str, folder: Path) -> None:
-        options = "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"
+        options = {"cluster_enabled": "yes", "cluster_node_timeout": "1000", "cluster_require_full_coverage": "no"}
         self.nodes: list[RedisServer] = []
-        self._folder = folder
         for number in range(3):
-            bus = "--cluster-port", str(free_port())
-            self.nodes.append(RedisServer(program, folder / str(number), *options, *bus))
+            bus = str(free_port())
+            self.nodes.append(RedisServer(program, folder / str(number), cluster_port=bus, **options))
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     def start(self) -> None:
         """Start the nodes, and wait until each knows the others and all slots."""
-        ports = [node._command[node._command.index("--cluster-port") + 1] for node in self.nodes]
+        ports = [node.settings["cluster-port"] for node in self.nodes]
         for number, node in enumerate(self.nodes):
             node.start()
             node.ask(f"CLUSTER ADDSLOTSRANGE {16_384 * number // 3} {16_384 * (number + 1) // 3 - 1}")
@@ -198,86 +159,30 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisCl
         cluster.kill()
 
 
-class Postgres:
-    """A PostgreSQL of its own, that flushes what it commits. It does not run as root, which it refuses."""
+class Postgres(PostgresServer):
+    """A PostgreSQL of its own, that flushes what it commits."""
 
     def __init__(self) -> None:
-        self._bin = Path(installed("postgres")).parent
         # pytest's folders are for their owner alone, who may be root.
-        self._folder = Path(tempfile.mkdtemp(prefix="rookery-postgres-"))
-        self._user = "postgres" if os.geteuid() == 0 else None
-        if self._user:
-            shutil.chown(self._folder, self._user, self._user)
-        self._data = self._folder / "data"
-        self._log = self._folder / "log"
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._numbers = count()
-        self._run(
-            "initdb", "-D", self._data, "-A", "trust", "-U", "rookery", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
-        )
-
-    def _run(self, program: str, *arguments: object) -> None:
-        done = subprocess.run(
-            [self._bin / program, *map(str, arguments)],
-            cwd=self._folder, user=self._user, group=self._user, extra_groups=[] if self._user else None,
-            capture_output=True, text=True,
+        self.folder = Path(tempfile.mkdtemp(prefix="rookery-postgres-"))
+        super().__init__(
+            *(Path(installed("postgres")), self.folder, free_port()),
+            settings=POSTGRES | {"shared_buffers": "32MB", "max_connections": "200"},
+            admin="rookery", password="rookery", sync=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    def url(self, database: str = "postgres") -> str:
-        return f"postgresql://rookery@127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        until = time.monotonic() + 60
-        while self._process is None:
-            with self._log.open("ab") as log:
-                process = subprocess.Popen(
-                    [
-                        *(self._bin / "postgres", "-D", self._data, "-p", str(self.port)),
-                        *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
-                        *("-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on"),
-                        *("-c", "shared_buffers=32MB", "-c", "max_connections=200"),
-                    ],
-                    cwd=self._folder, user=self._user, group=self._user, extra_groups=[] if self._user else None,
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                )  # fmt: skip
-            while process.poll() is None:
-                assert time.monotonic() < until, self._log.read_text("utf-8", "replace")[-2_000:]
-                try:
-                    psycopg.connect(self.url(), connect_timeout=2).close()
-                except psycopg.OperationalError:
-                    time.sleep(0.02)
-                else:
-                    self._process = process
-                    break
-            # What was killed may hold its memory for a moment yet.
-            assert time.monotonic() < until, self._log.read_text("utf-8", "replace")[-2_000:]
-
-    def _pids(self) -> list[int]:
-        assert self._process is not None
-        pid = self._process.pid
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        self._numbers = count()
+        self.make()
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in self._pids():
-            with suppress(ProcessLookupError):  # a backend whose client has left
-                os.kill(pid, number)
+        if (server := self.child.pid) is not None:
+            for pid in family(server):
+                with suppress(ProcessLookupError):  # a backend whose client has left
+                    os.kill(pid, number)
 
     def kill(self) -> None:
         """As a machine that loses power would end it, but for the disk."""
-        if self._process is not None:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        """As an administrator would who is in a hurry: every client is thrown out."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait()
-            self._process = None
+        self._signal(signal.SIGKILL)
+        self.child.wait(20)
 
     def pause(self) -> None:
         """All of it stands still, while its connections stay."""
@@ -285,11 +190,6 @@ class Postgres:
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
-
-    def execute(self, *statements: str, database: str = "postgres") -> None:
-        with psycopg.connect(self.url(database), autocommit=True) as raw:
-            for statement in statements:
-                raw.execute(statement.encode())
 
     def create(self, template: str = "template0") -> str:
         """The URL of a database of its own."""
@@ -303,7 +203,7 @@ class Postgres:
     def end(self) -> None:
         """Leave nothing of it, whatever state it is in."""
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

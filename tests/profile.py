@@ -12,8 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from rookery.infra.leases import sql
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.postgres import PostgresDatabase
+from rookery.kernel.clock import DAY
 from tests.conftest import MIGRATIONS
 from tests.engines import Postgres, RedisServer, installed
 
@@ -33,6 +35,8 @@ class _Engines:
         self._known: dict[Path, Mapping[str, Any]] = {}
 
     def start(self) -> None:
+        # Tests move their clocks by days, and a lease is renewed in the background.
+        sql.LENGTH = 10_000 * DAY
         self.redis.start()
         self.postgres.start()
         self.postgres.execute("CREATE DATABASE made")

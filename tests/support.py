@@ -65,6 +65,7 @@ class Server:
                 "ROOKERY_METRICS_PORT": "0",
                 "ROOKERY_RATE_LIMITS": "off",
                 "ROOKERY_HOLD_SUSPECTS": "off",
+                **{f"ROOKERY_{name.upper()}": value for name, value in profile.settings(self._folder).items()},
                 **self._settings,
             },
             stdin=subprocess.DEVNULL,

@@ -45,7 +45,7 @@ def shown(default: Any) -> str:
     """A setting's default, as the page writes it."""
     if isinstance(default, bool):
         return "`on`" if default else "`off`"
-    if default in ((), ""):
+    if default in ((), "", {}):
         return "–"
     if isinstance(default, tuple):
         return f"`{','.join(one if isinstance(one, str) else f'{one:g}' for one in default)}`"
@@ -54,7 +54,8 @@ def shown(default: Any) -> str:
 
 def test_every_setting_is_listed_with_its_default():
     listed = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", section("Settings"), re.MULTILINE))
-    assert listed == {field.name: shown(field.default) for field in msgspec.structs.fields(Settings)}
+    defaults = Settings()
+    assert listed == {field.name: shown(getattr(defaults, field.name)) for field in msgspec.structs.fields(Settings)}
 
 
 def test_the_examples_of_settings_can_be_used(tmp_path, monkeypatch):

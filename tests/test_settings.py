@@ -182,7 +182,7 @@ def test_an_unknown_option_of_the_caller_is_refused():
 def test_every_setting_has_a_default_and_can_be_set_by_the_environment(monkeypatch):
     for field in msgspec.structs.fields(Settings):
         default = getattr(Settings(), field.name)
-        text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        text = ",".join(map(str, default)) if isinstance(default, tuple | dict) else str(default)
         monkeypatch.setenv(f"ROOKERY_{field.name.upper()}", text)
     assert load() == Settings()
 
@@ -199,3 +199,45 @@ def test_weights_that_can_not_be_used_are_refused_by_name(folder, monkeypatch, t
     monkeypatch.setenv("ROOKERY_TOP_ENGAGEMENT", text)
     with pytest.raises(BadSetting, match="top_engagement"):
         load(folder)
+
+
+# --- several processes
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"services": ("gateway", "mail")}, "not 'mail'"),
+        ({"services": ("gateway",)}, "needs the setting database"),
+        ({"services": ("gateway",), "database": "postgresql://h/d"}, "needs the setting redis"),
+        ({"services": ("gateway",), "database": "postgresql://h/d", "redis": "redis://h"}, "needs the setting process"),
+        ({"process": "Gateway 1"}, "not 'Gateway 1'"),
+        ({"database": "mysql://me:secret@h/d"}, "database is a URL that begins with postgresql:// or postgres://"),
+        ({"redis": "http://h"}, "redis is a URL that begins with"),
+        ({"replica": "postgresql://h/d"}, "a replica needs the setting database"),
+        ({"remote": {"users": "core:9000"}}, "rpc_token"),
+        ({"remote": {"live": "core:9000"}, "rpc_token": "t"}, "not 'live'"),
+        ({"rpc_port": 9000}, "rpc_token"),
+        ({"rpc_certificate": "c.pem", "rpc_ca": "ca.pem"}, "belong together"),
+    ],
+)
+def test_settings_of_processes_that_can_not_be_used_say_what_is_wrong(tmp_path, given, told):
+    with pytest.raises(BadSetting) as error:
+        load(tmp_path, **given)
+    assert told in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_services_and_addresses_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOKERY_SERVICES", "gateway, live")
+    monkeypatch.setenv("ROOKERY_PROCESS", "gateway-1")
+    monkeypatch.setenv("ROOKERY_DATABASE", "postgresql://h/d")
+    monkeypatch.setenv("ROOKERY_REDIS", "redis+cluster://a:1,b:2")
+    monkeypatch.setenv("ROOKERY_RPC_TOKEN", "a token")
+    monkeypatch.setenv("ROOKERY_REMOTE", "drafts=core:9000 ops=10.0.0.1:9000,10.0.0.2:9000")
+    used = load(tmp_path)
+    assert used.services == ("gateway", "live")
+    assert used.remote == {"drafts": "core:9000", "ops": "10.0.0.1:9000,10.0.0.2:9000"}
+    monkeypatch.setenv("ROOKERY_REMOTE", "drafts")
+    with pytest.raises(BadSetting, match="users=host:port"):
+        load(tmp_path)

@@ -6,8 +6,9 @@ import sys
 import typer
 
 from rookery import __version__
-from rookery.commands import backups, servers, upkeep
+from rookery.commands import backups, moving, servers, upkeep
 from rookery.commands.accounts import users
+from rookery.commands.cluster import cluster
 from rookery.commands.common import Json
 from rookery.commands.events import events
 from rookery.commands.imports import imports
@@ -24,9 +25,11 @@ app = typer.Typer(
 )
 app.command()(servers.serve)
 app.command()(servers.demo)
+app.add_typer(cluster, name="cluster")
 app.add_typer(imports, name="import")
 app.command()(backups.backup)
 app.command()(backups.restore)
+app.command()(moving.migrate)
 moderate_users(users)
 app.add_typer(users, name="user")
 app.add_typer(events, name="events")

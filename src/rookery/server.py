@@ -100,6 +100,8 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None, beside:
         settle_garbage_collection()
         await stop.wait()
         _log.info("draining")
+        # Whoever sends requests here has yet to see that this is not ready any more.
+        await asyncio.sleep(settings.drain_seconds)
 
 
 class _Uvicorn(uvicorn.Server):

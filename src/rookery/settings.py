@@ -86,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds that a client may leave an answer untaken."""
     idle_seconds: float = 75.0
     """Seconds that a connection is kept open between requests."""
+    drain_seconds: float = 0.0
+    """Seconds that everything is served yet, though not ready any more, after SIGTERM: until a load balancer has seen it."""
     overload_wait_seconds: float = 0.5
     """Work that may wait before a request; what comes after more of it is turned away with 503."""
     overload_write_seconds: float = 1.0

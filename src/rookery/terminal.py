@@ -27,6 +27,11 @@ def answer(as_json: bool, value: Any, lines: Sequence[str]) -> None:
             say(line)
 
 
+def note(message: str) -> None:
+    """Print a remark, which belongs to no answer."""
+    print("note:", " ".join(message.split()), file=sys.stderr, flush=True)  # noqa: T201
+
+
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the program with a sentence on one line."""
     print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201

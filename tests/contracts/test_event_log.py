@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from rookery.infra.events import tables as t
 from rookery.infra.events.port import Appended, Event
@@ -863,6 +864,28 @@ async def test_what_a_durable_group_has_not_handled_stays_even_if_it_runs_elsewh
         assert await numbers_kept(database) == [2, 3, 4]
 
 
+async def test_a_durable_group_that_no_process_has_any_more_is_told_of(database, clock, effects):
+    async with running(database, clock, away=Effects(), h=Listener()) as log:
+        await log.publish(notes(1))
+        await caught_up(log)
+        other = SqlEventLog(database, clock)
+        subscribe(other, gone_with_its_process=Listener())
+        await other.start()
+        await other.stop()
+    async with running(database, clock, here=Effects()) as log:
+        await log.publish(notes(2, 3))
+        await caught_up(log)
+        clock.advance(HOUR)
+        with capture_logs() as logs:
+            await log.trim(0)
+            assert (log.deserted, logs) == (set(), []), "it may be on its way from one process to another"
+            for _ in range(3):
+                await log.trim(0)
+                assert log.deserted == {"away"}
+        assert [(entry["group"], entry["offset"]) for entry in logs] == [("away", 1)]
+        assert await numbers_kept(database) == [2, 3]
+
+
 # --- for operators
 
 
@@ -1076,3 +1099,87 @@ async def test_anybody_can_read_what_happened_behind_an_offset(database, log, cl
     assert not (await reader.read(4, 100)).events
     assert await reader.next_at(3) == clock.now()
     assert await reader.next_at(4) is None
+
+
+# --- groups whose effects lie outside of the database, and those of other processes
+
+
+async def test_a_durable_group_with_a_handler_of_its_own_goes_on_where_it_was_and_begins_at_the_head(database, clock):
+    before = SqlEventLog(database, clock)
+    await before.publish(notes(1))
+    for expected, numbers in (([2, 3], (2, 3)), ([4, 5], (5,))):
+        log = SqlEventLog(database, clock)
+        listener = Listener()
+        log.subscribe("g", ["notes"], listener, durable=True)
+        await log.start()
+        await log.publish(notes(*numbers))
+        await caught_up(log)
+        assert listener.seen == expected
+        assert await stored(database, "g") == await log.head(), "stored when the handler was done"
+        await log.stop()
+        await log.publish(notes(4))
+
+
+async def test_such_a_group_waits_for_its_engine_and_parks_what_is_to_blame_itself(log, clock):
+    listener, away = Listener(2), True
+
+    async def handle(batch: Sequence[Appended]) -> None:
+        if away:
+            raise Unavailable("the engine is away")
+        await listener(batch)
+
+    log.subscribe("g", ["notes"], handle, durable=True)
+    await log.start()
+    await log.publish(notes(1, 2, 3))
+    assert not await log.reached("g", 1, 0.2)
+    away = False
+    await caught_up(log)
+    assert listener.seen == [1, 3]
+    assert [(offset, tries) for offset, tries, _ in await attempts(log)] == [(2, 1)]
+    listener.fails.clear()
+    clock.advance(SECOND)
+    log.wake()
+    await eventually(lambda: _none_parked(log))
+    assert listener.seen == [1, 3, 2]
+
+
+async def _none_parked(log: SqlEventLog) -> bool:
+    return not await log.parked("g")
+
+
+async def test_a_group_of_other_processes_is_followed(database, place, clock, effects):
+    beside = open_store(place)
+    beside.start()
+    follower = SqlEventLog(beside, clock, "gateway-1")
+    follower.follow("g")
+    await follower.start()
+    assert not await follower.reached("g", 1, 0.05)
+    async with running(database, clock, g=Effects()) as log:
+        await log.publish(notes(1, 2))
+        assert await follower.reached("g", 2, WAIT)
+    await follower.publish(notes(3))
+    assert not await follower.reached("g", 3, 0.05)
+    assert (await follower.handled(), await effects()) == (2, [1, 2]), (
+        "it holds nothing back but what the group has yet to do"
+    )
+    await follower.stop()
+    await beside.close()
+
+
+async def test_groups_in_the_memories_of_several_processes_are_told_apart(database, place, clock):
+    beside = open_store(place)
+    beside.start()
+    logs = SqlEventLog(database, clock, "gateway-1"), SqlEventLog(beside, clock, "gateway-2")
+    listeners = Listener(2), Listener()
+    for log, listener in zip(logs, listeners, strict=True):
+        log.subscribe("g", ["notes"], listener)
+        await log.start()
+    await logs[0].publish(notes(1, 2))
+    for log in logs:
+        await caught_up(log)
+    assert [listener.seen for listener in listeners] == [[1], [1, 2]]
+    assert [parked.group for parked in await logs[1].parked()] == ["g@gateway-1"]
+    assert sorted(status.group for status in await logs[0].status()) == ["g@gateway-1", "g@gateway-2"]
+    for log in logs:
+        await log.stop()
+    await beside.close()

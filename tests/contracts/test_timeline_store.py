@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rookery.infra.redis.client import RedisClient
-from rookery.services.timelines.store import Delivery, Ids, TimelineStore, author_list
+from rookery.kernel.clock import ManualClock
+from rookery.services.timelines.store import Cached, Delivery, Ids, Merged, TimelineStore, author_list
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.timelines.stores.redis import RedisTimelineStore
 from tests.engines import redis_cluster, redis_server
@@ -24,14 +25,14 @@ Make = Callable[[], TimelineStore]
 
 
 @pytest.fixture(params=["memory", "redis", "cluster"])
-async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+async def make(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[Make]:
     """Makes stores that know nothing of each other."""
     if request.param == "memory":
-        yield lambda: MemoryTimelineStore(ENTRIES)
+        yield lambda: MemoryTimelineStore(ENTRIES, clock)
         return
     engine = request.getfixturevalue("redis_server" if request.param == "redis" else "redis_cluster")
     client = RedisClient(engine.url, limit=30)
-    yield lambda: RedisTimelineStore(client, ENTRIES, prefix=secrets.token_hex(8))
+    yield lambda: RedisTimelineStore(client, ENTRIES, clock=clock, prefix=secrets.token_hex(8))
     await client.close()
 
 
@@ -69,6 +70,50 @@ async def test_nobody_has_a_timeline_before_it_is_begun_and_filled(store: Timeli
     assert found.entry_ids.tolist() == [10, 20]
     assert found.tweet_ids.tolist() == [10, 15]
     assert (found.floor, found.version) == (5, 7)
+
+
+async def test_several_are_read_at_once_in_their_order(store: TimelineStore) -> None:
+    await begun(store, 1, 5)
+    await begun(store, author_list(6), 6)
+    await store.deliver([entry(10, 5), entry(20, 6)])
+    found = await store.read_all([author_list(6), 7, 1])
+    assert [None if one is None else one.entry_ids.tolist() for one in found] == [[20], None, [10]]
+    assert await store.read_all([]) == []
+
+
+async def test_what_is_merged_into_a_timeline_comes_with_it_and_goes_with_it(store: TimelineStore) -> None:
+    assert await store.read_merged(1) == (None, None)
+    await begun(store, 1, 5)
+    await store.keep_merged(1, Merged(1_000, Cached(ids(10, 30), ids(10, 20), 7, 3)), 60_000)
+    home, merged = await store.read_merged(1)
+    assert home is not None
+    assert merged is not None
+    assert (merged.at, merged.lists.floor, merged.lists.version) == (1_000, 7, 3)
+    assert (merged.lists.entry_ids.tolist(), merged.lists.tweet_ids.tolist()) == ([10, 30], [10, 20])
+    await store.keep_merged(1, Merged(2_000, Cached(ids(), ids(), 0, 3)), 60_000)
+    _, merged = await store.read_merged(1)
+    assert merged is not None
+    assert merged.at == 2_000
+    await store.drop([1])
+    assert await store.read_merged(1) == (None, None)
+
+
+async def test_timelines_that_nobody_has_looked_at_for_long_are_told(store: TimelineStore, clock: ManualClock) -> None:
+    began = clock.now()
+    for owner in (1, 2, author_list(3), author_list(4)):
+        await begun(store, owner, 5)
+    clock.advance(1_000)
+    await store.visited({1: began + 500, author_list(3): began + 500, 9: began + 500})
+    assert sorted(await store.idle(began, began)) == []
+    assert sorted(await store.idle(began + 500, began)) == [2]
+    assert sorted(await store.idle(began, began + 501)) == [author_list(4), author_list(3)]
+    await store.visited({1: began + 100})
+    assert sorted(await store.idle(began + 500, began + 500)) == [author_list(4), 2]
+    await store.begin(2, 2, ids(5))
+    assert sorted(await store.idle(began + 1_000, began)) == [1]
+    assert sorted(await store.owners()) == [author_list(4), author_list(3), 1, 2]
+    await store.drop([1])
+    assert await store.idle(began + 1_000, began) == []
 
 
 async def test_an_entry_reaches_those_who_follow_its_actor_and_nobody_else(store: TimelineStore) -> None:

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.kernel.clock import HOUR, SECOND, ManualClock
-from rookery.kernel.errors import Invalid
+from rookery.kernel.errors import Invalid, Unavailable
 from rookery.kernel.ids import (
     EPOCH,
     MAX_ID,
+    NO_LEASE,
     ClockBehind,
     IdGenerator,
     first_id_at,
@@ -112,6 +113,48 @@ def test_several_threads_never_get_the_same_id():
 
     assert len({id for into in issued for id in into}) == 12_000
     assert all(into == sorted(into) for into in issued)
+
+
+def test_outside_of_its_lease_nothing_is_issued_and_within_it_all_that_fits():
+    clock, refused = ManualClock(NOW - 5), []
+    ids = IdGenerator(clock, node=0)
+    ids.confine(7, NOW, NOW + 2, lambda: refused.append(1))
+
+    issued = [ids.next() for _ in range(2 * 4_096)]
+
+    assert issued == sorted(set(issued))
+    assert {(moment_of(id), id >> 12 & 1023) for id in issued} == {(NOW, 7), (NOW + 1, 7)}
+    for _ in range(2):
+        with pytest.raises(Unavailable) as error:
+            ids.next()
+        assert (error.value.code, error.value.status, error.value.retry_after) == (NO_LEASE, 503, 1)
+    assert len(refused) == 2
+    ids.confine(7, 0, NOW + 3)
+    assert moment_of(ids.next()) == NOW + 2
+    clock.set(NOW + 3)
+    with pytest.raises(Unavailable):
+        ids.next()
+
+
+def test_as_another_node_ids_go_on_above_those_of_the_former_one():
+    ids = IdGenerator(ManualClock(NOW), node=9)
+    before = [ids.next() for _ in range(5_000)]
+    ids.confine(3, NOW - HOUR, NOW + HOUR)
+    after = ids.next()
+    assert after > before[-1]
+    assert after >> 12 & 1023 == 3
+    ids.confine(2, NOW + SECOND, NOW + HOUR)
+    assert moment_of(ids.next()) == NOW + SECOND
+
+
+def test_a_lease_that_has_not_begun_or_is_over_issues_nothing_after_a_newest_id_far_ahead():
+    ids = IdGenerator(ManualClock(NOW), node=0)
+    ids.confine(0, NOW, NOW + SECOND)
+    ids.resume(first_id_at(NOW + HOUR))
+    with pytest.raises(Unavailable):
+        ids.next()
+    ids.confine(0, NOW, ids.position + SECOND)
+    assert moment_of(ids.next()) == NOW + HOUR + 1
 
 
 @pytest.mark.parametrize("node", [-1, 960, 1024])

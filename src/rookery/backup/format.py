@@ -18,7 +18,9 @@ import msgspec
 
 from rookery.kernel.clock import Millis, from_datetime, to_datetime
 
-FORMAT: Final = 1
+FORMAT: Final = {"sqlite": 1, "postgresql": 2}
+"""Of manifests, by the engine of the database; a Rookery that knows a lower one does not take a dump for a file of its own."""
+
 PART_BYTES: Final = 16 << 20
 """Bytes of records after which a part ends; the last record may reach over it by its own length."""
 
@@ -83,7 +85,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sequences: dict[str, int]
     """The last number that each self-numbering table gave; that of the event log is its head."""
     database: str
-    """Which of the files is the database."""
+    """Which of the files is the database, or a dump of it."""
+    engine: str = "sqlite"
+    """Of the database: sqlite, or postgresql."""
     files: tuple[File, ...]
 
     @property
@@ -136,13 +140,19 @@ def unseal(id: str, data: bytes) -> Manifest:
         # Nothing may stand beside what the hash covers, so that no byte goes unwatched.
         if msgspec.json.encode(sealed) != data or hashlib.sha256(sealed.manifest).hexdigest() != sealed.sha256:
             raise damaged
-        if msgspec.json.decode(sealed.manifest, type=_Head).format > FORMAT:
+        if msgspec.json.decode(sealed.manifest, type=_Head).format > max(FORMAT.values()):
             raise NewerBackup(f"backup {id} was made by a newer Rookery; install that version to restore it")
         made = msgspec.json.decode(sealed.manifest, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise damaged from None
     paths = [file.path for file in made.files]
-    if made.id != id or made.database not in paths or len(set(paths)) != len(paths) or not all(map(_inside, paths)):
+    if (
+        made.engine not in FORMAT
+        or made.id != id
+        or made.database not in paths
+        or len(set(paths)) != len(paths)
+        or not all(map(_inside, paths))
+    ):
         raise damaged
     return made
 

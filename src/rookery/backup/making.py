@@ -72,6 +72,7 @@ async def make_backup(
     open_snapshot: Callable[[], Snapshot],
     *,
     database: str,
+    engine: str = "sqlite",
     clock: Clock,
     files: Sequence[tuple[str, Path]] = (),
     started: Callable[[int], None] = lambda _size: None,
@@ -79,8 +80,8 @@ async def make_backup(
 ) -> Manifest:
     """Put a backup of a database, and of `files` (path in the data folder, where it is), into `objects`.
 
-    The database is as it was at one moment; files are read after it, so whatever it names is among them, if files are only ever
-    added. `started` is told the bytes that there are, `progress` how many are done.
+    The database, of that `engine`, is as it was at one moment; files are read after it, so whatever it names is among them, if files
+    are only ever added. `started` is told the bytes that there are, `progress` how many are done.
     Raises what `objects` and the snapshot raise; then nothing remains, as far as that can be had.
     """
     began = time.monotonic()
@@ -100,7 +101,8 @@ async def make_backup(
             for name, path in files:
                 stored.append(await parts.store(name, lambda path=path: _read(path)))
             manifest = Manifest(
-                format=FORMAT,
+                format=FORMAT[engine],
+                engine=engine,
                 id=id,
                 taken=taken,
                 seconds=round(time.monotonic() - began, 3),

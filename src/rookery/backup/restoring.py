@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -48,9 +48,14 @@ def require_empty(folder: Path, manifest: Manifest) -> None:
 
 
 async def restore(
-    objects: Objects, manifest: Manifest, folder: Path, progress: Callable[[int], None] = lambda _done: None
+    objects: Objects,
+    manifest: Manifest,
+    folder: Path,
+    progress: Callable[[int], None] = lambda _done: None,
+    prepare: Callable[[Path], Awaitable[None]] | None = None,
 ) -> None:
-    """Bring the files of a backup into the data folder, which is its caller's alone.
+    """Bring the files of a backup into the data folder, which is its caller's alone; `prepare` is handed the database before it has its
+    name.
 
     Everything is checked and on the disk before the database gets its name, which is the last thing that happens; so a restore
     that was cut short leaves no network, and can be repeated. Raises Damaged, NotEmpty, and what `objects` raises.
@@ -58,6 +63,8 @@ async def restore(
     staging = folder / STAGING
     await asyncio.to_thread(_prepare, staging, manifest)
     await fetch(objects, manifest, staging, progress)
+    if prepare is not None:
+        await prepare(staging / manifest.database)
     await asyncio.to_thread(_place, staging, folder, manifest)
 
 

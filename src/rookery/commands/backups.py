@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import msgspec
 import typer
 
-from rookery.commands.common import Data, Json, require_network, settings_of, time_text
+from rookery.commands.common import Data, Json, interruptible, require_network, settings_of, time_text
 from rookery.kernel.clock import SystemClock
-from rookery.kernel.errors import NotFound
-from rookery.terminal import answer, bytes_bar, log_to_stderr, say, table
+from rookery.kernel.errors import NotFound, Unavailable
+from rookery.terminal import answer, bytes_bar, log_to_stderr, note, say, table
 
 if TYPE_CHECKING:
     from rookery.backup.catalog import Entry
@@ -92,7 +92,7 @@ def backup(
         _list(objects, as_json)
         return
     if existing is not None:
-        _interruptible(_verify_existing(used, objects, existing, as_json))
+        interruptible(_verify_existing(used, objects, existing, as_json))
         return
     require_network(used)
     if distance is not None and keep is None and keep_days is None:
@@ -102,7 +102,7 @@ def backup(
         await _back_up(used, objects, verify, keep, keep_days, as_json)
 
     if distance is None:
-        _interruptible(one())
+        interruptible(one())
     else:
         asyncio.run(_rounds(one, distance))
 
@@ -115,28 +115,17 @@ def restore(
     ] = "latest",
     as_json: Json = False,
 ) -> None:
-    """Bring a backup back, into a data folder that is empty or not there yet."""
+    """Bring a backup back, into a data folder that is empty or not there yet, or into an empty PostgreSQL database."""
     from rookery import wiring
-    from rookery.backup import restoring
 
     used = settings_of(data)
     log_to_stderr(used.log_format, used.log_level)
     objects = wiring.open_objects(url)
-    restoring.require_no_network(used.data, wiring.DATABASE)
-
-    async def work() -> "Manifest":
-        manifest = await _choose(objects, chosen)
-        restoring.require_empty(used.data, manifest)
-        # No server begins on half of it.
-        async with wiring.server_lock(used):
-            with bytes_bar("restoring") as (started, progress):
-                started(sum(file.content for file in manifest.files))
-                await restoring.restore(objects, manifest, used.data, progress)
-        return manifest
-
-    manifest = _interruptible(work())
+    work = _restore_database if used.database else _restore_folder
+    manifest: Manifest = interruptible(work(used, objects, chosen))
+    where = wiring.place_of(used)
     lines = [
-        f"backup {manifest.id} is in {used.data}: all as it was at {time_text(manifest.taken)}, {_size(manifest.size)}"
+        f"backup {manifest.id} is in {where}: all as it was at {time_text(manifest.taken)}, {_size(manifest.size)}"
     ]
     answer(as_json, _told(manifest) | {"data": str(used.data)}, lines)
 
@@ -155,7 +144,8 @@ async def _back_up(
         manifest = await making.make_backup(
             objects,
             lambda: wiring.open_snapshot(used),
-            database=wiring.DATABASE,
+            database=wiring.database_file(used),
+            engine=wiring.engine_of(used),
             clock=clock,
             started=started,
             progress=progress,
@@ -175,6 +165,60 @@ async def _back_up(
         f"backup {manifest.id}: {_size(manifest.size)} in {_size(manifest.stored)}, {manifest.seconds:.1f} s"
         + (", verified" if verify else "")
         + (f"; removed {len(removed)} old" if removed else "")
+    )
+
+
+async def _restore_folder(used: "Settings", objects: "Objects", chosen: str) -> "Manifest":
+    from rookery import wiring
+    from rookery.backup import restoring
+
+    restoring.require_no_network(used.data, wiring.DATABASE)
+    manifest = await _choose(objects, chosen)
+    _require_engine(used, manifest)
+    restoring.require_empty(used.data, manifest)
+    # No server begins on half of it.
+    async with wiring.server_lock(used):
+        with bytes_bar("restoring") as (started, progress):
+            started(sum(file.content for file in manifest.files))
+            await restoring.restore(objects, manifest, used.data, progress, wiring.forget_history)
+    return manifest
+
+
+async def _restore_database(used: "Settings", objects: "Objects", chosen: str) -> "Manifest":
+    from rookery import wiring
+    from rookery.backup.restoring import fetch
+
+    await asyncio.to_thread(wiring.require_empty_database, used)
+    manifest = await _choose(objects, chosen)
+    _require_engine(used, manifest)
+    with tempfile.TemporaryDirectory(prefix="rookery-restore-") as aside:
+        folder = Path(aside) / "data"
+        # Each byte is looked at before any of it gets to the database.
+        with bytes_bar("reading back") as (started, progress):
+            started(sum(file.content for file in manifest.files))
+            await fetch(objects, manifest, folder, progress)
+        if found := await wiring.load_dump(used, manifest, folder):
+            raise BackupWrong(f"backup {manifest.id} was brought back, and is wrong: {'; '.join(found[:5])}")
+    try:
+        await wiring.forget_derived(used)
+    except Unavailable:
+        note("Redis is away; what it holds of the former state is not believed, but takes memory: flush it")
+    return manifest
+
+
+def _require_engine(used: "Settings", manifest: "Manifest") -> None:
+    """Raises BackupWrong where the backup is of another kind of database than the one of the settings."""
+    from rookery import wiring
+
+    if manifest.engine == wiring.engine_of(used):
+        return
+    if manifest.engine == "sqlite":
+        raise BackupWrong(
+            f"backup {manifest.id} is of a data folder, and can't go into a PostgreSQL database by itself: restore it into a folder, "
+            "without the setting `database`, and move that with `rookery migrate`"
+        )
+    raise BackupWrong(
+        f"backup {manifest.id} is of a PostgreSQL database: name an empty one by the setting `database` (ROOKERY_DATABASE)"
     )
 
 
@@ -206,6 +250,7 @@ async def _verify(used: "Settings", objects: "Objects", manifest: "Manifest") ->
     from rookery.backup.restoring import fetch
 
     _require_known(manifest)
+    _require_engine(used, manifest)
     with tempfile.TemporaryDirectory(prefix="rookery-verify-") as aside:
         folder = Path(aside) / "data"
         with bytes_bar("reading back") as (started, progress):
@@ -308,25 +353,3 @@ def _size(number: int) -> str:
 
 def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _interruptible(work: Any) -> Any:
-    """The result of `work`, which SIGINT and SIGTERM cancel, so that it can tidy up; then the exit code tells."""
-
-    async def run() -> Any:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work)
-        stopped_by: list[int] = []
-
-        def end(number: int) -> None:
-            stopped_by.append(number)
-            task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end, number)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            raise typer.Exit(128 + stopped_by[0]) from None
-
-    return asyncio.run(run())

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,10 +57,10 @@ def with_network(used: "Settings", work: Callable[["Network"], Awaitable[T]], *,
 
 
 def require_network(used: "Settings") -> None:
-    """Raises NotFound where the data folder holds no network."""
+    """Raises NotFound where the data folder holds no network, and no database elsewhere is named."""
     from rookery.wiring import DATABASE
 
-    if not (used.data / DATABASE).exists():
+    if not used.database and not (used.data / DATABASE).exists():
         raise NotFound("there is no network in the folder {folder}", folder=str(used.data))
 
 
@@ -113,3 +114,25 @@ def whole_file(place: Path, *, force: bool) -> Generator[Callable[[bytes], objec
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def interruptible(work: Any) -> Any:
+    """The result of `work`, which SIGINT and SIGTERM cancel, so that it can tidy up; then the exit code tells."""
+
+    async def run() -> Any:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+        stopped_by: list[int] = []
+
+        def end(number: int) -> None:
+            stopped_by.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, end, number)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise typer.Exit(128 + stopped_by[0]) from None
+
+    return asyncio.run(run())

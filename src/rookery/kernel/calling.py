@@ -67,6 +67,11 @@ def viewing(viewer_id: int) -> Generator[None]:
         _viewer.reset(token)
 
 
+def view(viewer_id: int) -> None:
+    """From here on, this task calls on behalf of this account; 0 is a guest."""
+    _viewer.set(viewer_id)
+
+
 @contextmanager
 def received(seconds: float | None, viewer_id: int | None, headers: Headers) -> Generator[None]:
     """A call from elsewhere, with what came along with it; nothing of what was there before holds inside."""

@@ -5,9 +5,10 @@ Timelines page by id, so newer must be larger; see docs/decisions for why these 
 """
 
 import threading
+from collections.abc import Callable
 
 from .clock import HOUR, Clock, Millis
-from .errors import Invalid, RookeryError
+from .errors import Invalid, RookeryError, Unavailable
 
 EPOCH: Millis = 1_136_073_600_000
 """2006-01-01T00:00:00Z in ms since 1970."""
@@ -17,6 +18,9 @@ SEQUENCE_BITS = 12
 TIME_SHIFT = NODE_BITS + SEQUENCE_BITS
 MAX_ID = (1 << 63) - 1
 _MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1
+
+NO_LEASE = "no_node_lease"
+"""The code of the error of a generator whose lease has run out."""
 
 IMPORT_NODES = range(960, 1024)
 """Nodes that no process leases: imported entries take their original milliseconds there."""
@@ -31,11 +35,20 @@ class ClockBehind(RookeryError):
     code = "clock_behind"
 
 
+class ClockAhead(RookeryError):
+    """The machine's clock is far ahead of the database's: what it numbered would hold up every other process."""
+
+    status = 503
+    code = "clock_ahead"
+
+
 class IdGenerator:
     """Issues ids for one node; safe to call from several threads.
 
     An id's milliseconds are max(now, those of the last id issued): a clock that stands or jumps back is caught up with,
     and issuing never stops. 4,096 ids fit into a millisecond; the next ones borrow from the milliseconds that follow.
+
+    Where nodes are leased for a time, a generator is `confined` to the milliseconds of its lease: outside of them it issues nothing.
     """
 
     def __init__(self, clock: Clock, node: int) -> None:
@@ -46,7 +59,28 @@ class IdGenerator:
         self._node = node << SEQUENCE_BITS
         self._ms = 0
         self._sequence = -1
+        self._end = 1 << 63 - TIME_SHIFT
+        self._refused: Callable[[], None] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def position(self) -> Millis:
+        """The moment that the next id will hold, or the one before it."""
+        return max(self._clock.now(), self._ms + EPOCH)
+
+    def confine(self, node: int, start: Millis, end: Millis, refused: Callable[[], None] | None = None) -> None:
+        """From now on issue ids as `node`, of milliseconds from `start` on and before `end` (ms since 1970) only.
+
+        `refused` is called, in any thread, whenever that does not allow for the next one.
+        """
+        with self._lock:
+            if node << SEQUENCE_BITS != self._node or start > self._ms + EPOCH:
+                self._node = node << SEQUENCE_BITS
+                # Also above what it has issued as another node.
+                self._ms = max(self._ms, start - EPOCH - 1)
+                self._sequence = _MAX_SEQUENCE
+            self._end = end - EPOCH
+            self._refused = refused
 
     def resume(self, last: int, *, allow_ahead: Millis = HOUR) -> None:
         """Go on after `last`, the newest id that the store holds (0 if none); before the first `next`.
@@ -64,18 +98,21 @@ class IdGenerator:
         self._sequence = _MAX_SEQUENCE
 
     def next(self) -> int:
-        """A new id, larger than every id this generator issued before."""
+        """A new id, larger than every id this generator issued before. Raises Unavailable where its lease does not reach so far."""
         with self._lock:
-            ms = self._clock.now() - EPOCH
-            if ms > self._ms:
-                self._ms = ms
-                self._sequence = 0
-            elif self._sequence < _MAX_SEQUENCE:
-                self._sequence += 1
-            else:
-                self._ms += 1
-                self._sequence = 0
-            return self._ms << TIME_SHIFT | self._node | self._sequence
+            ms, sequence = self._clock.now() - EPOCH, 0
+            if ms <= self._ms:
+                ms, sequence = self._ms, self._sequence + 1
+                if sequence > _MAX_SEQUENCE:
+                    ms, sequence = ms + 1, 0
+            if ms < self._end:
+                self._ms, self._sequence = ms, sequence
+                return ms << TIME_SHIFT | self._node | sequence
+        if self._refused is not None:
+            self._refused()
+        raise Unavailable(
+            "this server may not number anything new at the moment; try again", code=NO_LEASE, retry_after=1
+        )
 
 
 def moment_of(id: int) -> Millis:

@@ -15,7 +15,8 @@ from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
 from rookery.infra.workers.watchdog import LoopGuard, Watchdog
 from rookery.kernel.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
-from rookery.kernel.ids import MAX_ID, first_id_at
+from rookery.kernel.errors import Unavailable
+from rookery.kernel.ids import first_id_at
 from rookery.services.analytics.recorder import InterestRecorder
 from rookery.services.archives.contract import Archives
 from rookery.services.archives.making import ArchiveMaker
@@ -65,10 +66,17 @@ from rookery.services.users.erasing import Erasing
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
 from rookery.settings import Settings
+from rookery.wiring.backups import database_file as database_file
+from rookery.wiring.backups import engine_of as engine_of
 from rookery.wiring.backups import examine_copy as examine_copy
+from rookery.wiring.backups import forget_derived as forget_derived
+from rookery.wiring.backups import forget_history as forget_history
 from rookery.wiring.backups import knows_schema as knows_schema
+from rookery.wiring.backups import load_dump as load_dump
 from rookery.wiring.backups import open_objects as open_objects
 from rookery.wiring.backups import open_snapshot as open_snapshot
+from rookery.wiring.backups import place_of as place_of
+from rookery.wiring.backups import require_empty_database as require_empty_database
 from rookery.wiring.checks import REBUILDS as REBUILDS
 from rookery.wiring.checks import Repaired as Repaired
 from rookery.wiring.checks import ask_server as ask_server
@@ -92,6 +100,7 @@ from rookery.wiring.policies import hold_policy, timeline_policy, users_policy, 
 from rookery.wiring.remotes import BadAddress as BadAddress
 from rookery.wiring.remotes import Remotes
 from rookery.wiring.remotes import offer as offer
+from rookery.wiring.shared_figures import SharedFigures
 from rookery.wiring.tracing import open_traces
 
 T = TypeVar("T")
@@ -130,7 +139,8 @@ class Network:
         self.tweet_store = TweetStore(database, self.log)
         self.timeline_store = engines.timelines()
         self.users_cache = engines.users_cache()
-        self.screening = Screening(clock=clock, policy=hold_policy(settings))
+        limits = engines.limits()
+        self.screening = Screening(clock=clock, limits=limits, policy=hold_policy(settings))
         self.remotes = Remotes(settings, self.traces)
         self._called: dict[type, Any] = {}
 
@@ -143,8 +153,10 @@ class Network:
             cache=self.users_cache,
             ids=ids,
             clock=clock,
+            limits=limits,
             policy=users_policy(settings),
             screen=self.screening,
+            shared=engines.tokens(),
         )
         users = called("users", Users, self.users)
         self.graph = GraphService(
@@ -202,7 +214,7 @@ class Network:
             clock=clock,
             policy=timeline_policy(settings),
         )
-        self.affinities = Affinities(database, clock, weights(settings))
+        self.affinities = Affinities(database, clock, weights(settings), life=MINUTE if engines.shared else None)
         self.top = TopService(
             timelines=self.timelines,
             affinities=self.affinities,
@@ -210,6 +222,7 @@ class Network:
             graph=graph,
             clock=clock,
             policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
+            shared=engines.rankings(),
         )
         self.live_store = LiveStore(database, self.log)
         # Where streams are in this process alone, whom they hear of is known once for both.
@@ -281,8 +294,15 @@ class Network:
         self.processor = Processor(self.timelines, self.timeline_store, graph)
         self.interests = InterestRecorder(self.log)
         self.figures = NetworkFigures(self)
+        self.figures_of_all = None
+        if engines.redis is not None and settings.process:
+            self.figures_of_all = SharedFigures(self.figures, engines.redis, settings.process)
         self.ops = OpsService(
-            acts=self.moderation, events=self.log, sources=self.figures, clock=clock, version=__version__
+            acts=self.moderation,
+            events=self.log,
+            sources=self.figures_of_all or self.figures,
+            clock=clock,
+            version=__version__,
         )
         called("ops", Ops, self.ops)
         # Removing many old events at once takes long, and is no stall.
@@ -365,8 +385,13 @@ class Network:
             "live": (self.live.worker, *self.presence.workers),
             "ops": (self.ops.worker,),
         }
+        # Other processes may run the same services. (What works on a process's own memory does so in each.)
+        for worker in (self.drafts.worker, self.archives.worker, self.erasing.worker):
+            worker.take_turns(self.engines.raw.turns)
         workers = [worker for service, found in parts.items() if self.runs(service) for worker in found]
         workers.append(self.upkeep)
+        if self.figures_of_all is not None:
+            workers.append(self.figures_of_all.worker)
         for worker in workers:
             worker.start()
         self.watchdog.watch(*workers)
@@ -376,6 +401,8 @@ class Network:
         """End what was begun in the background; what waits in memory is written."""
         self.loop_guard.stop()
         await self.ops.worker.stop()
+        if self.figures_of_all is not None:
+            await self.figures_of_all.worker.stop()
         await self.upkeep.stop()
         with suppress(Exception):
             await self.live.stop()
@@ -402,7 +429,9 @@ class Network:
 
     async def tend(self) -> None:
         """One round of upkeep: what is passive or old goes, the cache of the hottest tweets follows the day's number."""
-        await self.timelines.expire()
+        # Where Redis is away, the next round tells of the same visits; the rest of this one does not need it.
+        with suppress(Unavailable):
+            await (self.timelines.expire() if self.runs("processor") else self.timelines.tell_visits())
         if self.runs("processor"):
             await self.affinities.tidy()
         if self.runs("archives"):
@@ -447,7 +476,7 @@ async def open_network(
             settings, clock, serving=consumers, traces=traces, committed=metrics.committed
         ) as engines:
             network = Network(engines, metrics)
-            network.ids.resume(await network.newest_id(), allow_ahead=MAX_ID if settings.allow_clock_behind else HOUR)
+            await engines.resume(await network.newest_id())
             network.watchdog.start()
             try:
                 if consumers:

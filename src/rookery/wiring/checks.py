@@ -12,6 +12,7 @@ import msgspec
 from rookery.kernel.mending import Mended, Tell, version_floor
 from rookery.services.ops.contract import ForgetRequested
 from rookery.services.timelines.contract import RebuildRequested
+from rookery.services.timelines.service import GROUP
 from rookery.services.tweets.repair import TweetRepair
 from rookery.wiring.names import CHECK_TIMELINES, EVENTS, SERVER_FILE
 
@@ -33,8 +34,9 @@ class Repaired(msgspec.Struct):
 async def check(network: "Network", *, sample: int, seed: int) -> list[str]:
     """What is wrong with the data, in sentences; none where all is well.
 
-    The file itself, page by page; counts against rows, notifications' groups too, the hashtags' index against tweets, both directions
-    of follows, and up to `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random.
+    The file itself, page by page, or every value of a database elsewhere; counts against rows, notifications' groups too, the hashtags' index against tweets, both directions
+    of follows, and up to `sample` home timelines against the truth: those that the running server has cached, or else those of people chosen at random,
+    as they are in Redis or made here.
     """
     if found := await asyncio.to_thread(network.database.verify):
         return found  # what can't be read can't be compared
@@ -67,10 +69,16 @@ async def rebuild(network: "Network", store: str, tell: Tell) -> Mended:
 
 async def heard(network: "Network") -> bool:
     """Wait until a running server has handled everything so far; False where it does not within some seconds. Without a server
-    there is nobody to wait for.
+    there is nobody to wait for. Of several processes on one database the durable groups are waited for; what a process has in its
+    memory hears of it in a moment.
     """
     head = await network.log.head()
     for _ in range(_HEARD_TRIES):
+        if network.settings.database:
+            if all(one.offset >= head or not one.lag for one in await network.log.status() if one.durable):
+                return True
+            await asyncio.sleep(_HEARD_EVERY)
+            continue
         groups = await asyncio.to_thread(ask_server, network.settings.data, EVENTS)
         if groups is None or all(one["offset"] >= head or not one["lag"] for one in groups):
             return True
@@ -86,8 +94,15 @@ async def _differences(network: "Network") -> list[str]:
 
 
 async def _timelines(network: "Network", sample: int, seed: int) -> list[str] | None:
-    """What differs in the cached timelines of the running server; None where none runs."""
-    return await asyncio.to_thread(ask_server, network.settings.data, f"{CHECK_TIMELINES}?{sample=}&{seed=}")
+    """What differs in cached timelines: in Redis, or in those of the running server; None where none runs."""
+    if not network.settings.redis:
+        path = f"{CHECK_TIMELINES}?{sample=}&{seed=}"
+        return await asyncio.to_thread(ask_server, network.settings.data, path)
+    if not network.log.workers:
+        # The processes go on with their groups; how far the fan-out has come says when timelines can be judged.
+        network.log.follow(GROUP)
+        await network.log.start()
+    return await network.timelines.differences(await network.users_store.sample(sample, seed))
 
 
 def _tweets(network: "Network") -> TweetRepair:

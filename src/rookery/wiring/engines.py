@@ -12,32 +12,39 @@ from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.mark import Mark
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.leases.files import lease_node
+from rookery.infra.limits.memory import MemoryLimits
+from rookery.infra.limits.port import Limits
 from rookery.infra.objects.folder import FolderObjects
 from rookery.infra.objects.port import Objects
+from rookery.infra.sql.history import history_of
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.infra.sql.sqlite_damage import damage_of, examine
 from rookery.infra.workers.port import Watched
-from rookery.kernel.clock import SECOND, Clock
+from rookery.kernel.clock import HOUR, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
-from rookery.kernel.ids import IdGenerator
+from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.services.live.presence import Tickets
 from rookery.services.live.stores.memory import MemoryPresence, MemoryTickets
+from rookery.services.timelines.rankings import SharedRankings
 from rookery.services.timelines.store import TimelineStore
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
 from rookery.services.tweets.contract import TweetRecord
 from rookery.services.tweets.records import RetweetRecord, Stored, size_of
 from rookery.services.users.contract import User
+from rookery.services.users.tokens import SharedTokens
 from rookery.settings import Settings
 from rookery.wiring.names import DATABASE, MARK
 from rookery.wiring.tracing import MissingExtra
 
 if TYPE_CHECKING:
     from rookery.infra.cache.redis import RedisCache
+    from rookery.infra.leases.sql import NodeLease
     from rookery.infra.redis.client import RedisClient
     from rookery.infra.sql.postgres import PostgresDatabase
     from rookery.infra.telemetry.traces import Traces
     from rookery.services.live.stores.redis import RedisPresence
+    from rookery.services.users.stores.redis import RedisTokens
 
     Database = SqliteDatabase | PostgresDatabase
 
@@ -58,7 +65,11 @@ class Engines:
         ids: IdGenerator,
         redis: "RedisClient | None" = None,
         traces: "Traces | None" = None,
+        lease: "NodeLease | None" = None,
+        history: str = "",
     ) -> None:
+        """`history` names the database's; what Redis holds of another one is not looked at."""
+        self._prefix = f"rookery:{history}"
         self.settings = settings
         self.clock = clock
         self.raw = database
@@ -66,11 +77,12 @@ class Engines:
         """The same, with spans of its statements where there are traces."""
         self.log = SqlEventLog(self.database, clock, settings.process)
         self.ids = ids
+        self.lease = lease
         self.redis = redis
         self.traces = traces
         self.timelines_in_memory: MemoryTimelineStore | None = None
         """This process's own, where they are in its memory."""
-        self._caches: list[RedisCache[Any]] = []
+        self._caches: list[RedisCache[Any] | RedisTokens] = []
 
     @property
     def shared(self) -> bool:
@@ -101,16 +113,36 @@ class Engines:
     def _cache(self, name: str, types: tuple[type[Any], ...], **bounds: Any) -> Any:
         if self.redis is None:
             return MemoryCache[Any](**bounds)
-        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, **bounds)
+        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, prefix=self._prefix, **bounds)
         self._caches.append(made)
         return made
 
     def timelines(self) -> TimelineStore:
         entries = self.settings.timeline_entries
         if self.redis is None:
-            self.timelines_in_memory = made = MemoryTimelineStore(entries)
+            self.timelines_in_memory = made = MemoryTimelineStore(entries, self.clock)
             return made
-        return module("rookery.services.timelines.stores.redis").RedisTimelineStore(self.redis, entries)
+        store = module("rookery.services.timelines.stores.redis").RedisTimelineStore
+        return store(self.redis, entries, clock=self.clock, prefix=self._prefix)
+
+    def rankings(self) -> SharedRankings | None:
+        """Where rankings of Top go on at another process; None where there is none."""
+        if self.redis is None:
+            return None
+        return module("rookery.services.timelines.stores.redis_rankings").RedisRankings(self.redis, prefix=self._prefix)
+
+    def tokens(self) -> SharedTokens | None:
+        """Whom tokens stand for, where processes share that."""
+        if self.redis is None:
+            return None
+        made = module("rookery.services.users.stores.redis").RedisTokens(self.redis, prefix=self._prefix)
+        self._caches.append(made)
+        return made
+
+    def limits(self) -> Limits:
+        if self.redis is None:
+            return MemoryLimits(self.clock)
+        return module("rookery.infra.limits.redis").RedisLimits(self.redis, self.clock, prefix=self._prefix)
 
     def archives(self) -> Objects:
         """Where archives of people are kept. Raises Invalid."""
@@ -145,11 +177,21 @@ class Engines:
         except TimeoutError:
             raise module("rookery.infra.redis.client").away() from None
 
+    async def resume(self, newest_id: int) -> None:
+        """Have ids go on after the newest one in the store. Raises ClockBehind."""
+        allow_ahead = _ahead(self.settings)
+        if self.lease is None:
+            self.ids.resume(newest_id, allow_ahead=allow_ahead)
+        else:
+            await self.lease.resume(newest_id, allow_ahead=allow_ahead)
+            self.lease.start()
+
     @property
     def workers(self) -> Sequence[Watched]:
         """What works in the background for the engines, for a watchdog."""
         database = self.raw
-        return [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        found = [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        return found if self.lease is None else [*found, self.lease.worker]
 
     async def close(self) -> None:
         """Send what caches have yet to send, and let go of Redis."""
@@ -203,7 +245,10 @@ async def _sqlite(
                 database.note_damage(error)
                 raise
             database.start()
-            engines = Engines(settings, database, clock, IdGenerator(clock, node), _redis(settings), traces)
+            history = await history_of(database) if settings.redis else ""
+            engines = Engines(
+                settings, database, clock, IdGenerator(clock, node), _redis(settings), traces, history=history
+            )
             yield engines
         except Unavailable as error:
             if error.code != "storage_damaged":
@@ -227,10 +272,23 @@ async def _postgres(
     )
     try:
         await asyncio.to_thread(migrate, database, _MIGRATIONS)
+        module("rookery.infra.sql.sqlite_to_postgres").require_whole(database)
         database.start()
-        yield Engines(settings, database, clock, IdGenerator(clock, 0), _redis(settings), traces)
+        history = await history_of(database)
+        leases = module("rookery.infra.leases.sql")
+        lease: NodeLease = leases.NodeLease(database, clock, settings.process, allow_ahead=_ahead(settings))
+        ids = await lease.take()
+        try:
+            yield Engines(settings, database, clock, ids, _redis(settings), traces, lease, history)
+        finally:
+            await lease.release()
     finally:
         await database.close()
+
+
+def _ahead(settings: Settings) -> Millis:
+    """How far clocks may be off."""
+    return MAX_ID if settings.allow_clock_behind else HOUR
 
 
 def _redis(settings: Settings) -> "RedisClient | None":

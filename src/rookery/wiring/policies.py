@@ -47,6 +47,7 @@ def timeline_policy(settings: Settings) -> TimelinePolicy:
         push_to_famous=settings.famous_followers != 0,
         busy_hashtag=settings.busy_hashtag_uses,
         shared=bool(settings.redis),
+        visits_every=int(settings.upkeep_seconds * SECOND) if settings.redis else 0,
     )
 
 

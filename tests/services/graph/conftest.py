@@ -6,6 +6,7 @@ import pytest
 
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock
 from rookery.kernel.ids import IdGenerator
@@ -28,7 +29,7 @@ async def users(
     database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator, clock: ManualClock
 ) -> AsyncIterator[UsersService]:
     cache: MemoryCache[User] = MemoryCache(capacity=10_000, clock=clock)
-    made = UsersService(store=UsersStore(database, log), cache=cache, ids=ids, clock=clock)
+    made = UsersService(store=UsersStore(database, log), cache=cache, ids=ids, clock=clock, limits=MemoryLimits(clock))
     yield made
     await made.close()
 

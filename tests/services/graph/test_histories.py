@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.port import Event
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock
@@ -249,7 +250,13 @@ class World:
         self.database.start()
         log, ids = SqlEventLog(self.database, self.clock), IdGenerator(self.clock, node=0)
         cache: MemoryCache[User] = MemoryCache(capacity=100, clock=self.clock)
-        self.users = UsersService(store=UsersStore(self.database, log), cache=cache, ids=ids, clock=self.clock)
+        self.users = UsersService(
+            store=UsersStore(self.database, log),
+            cache=cache,
+            ids=ids,
+            clock=self.clock,
+            limits=MemoryLimits(self.clock),
+        )
         self.store = GraphStore(self.database, log, ids)
         self.graph = GraphService(store=self.store, users=self.users, clock=self.clock, fame_threshold=self.threshold)
         try:

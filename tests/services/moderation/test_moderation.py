@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.kernel.clock import DAY, HOUR, ManualClock
+from rookery.kernel.clock import ManualClock
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State
@@ -21,12 +21,10 @@ from rookery.services.moderation.contract import (
     Target,
 )
 from rookery.services.moderation.lists import Domains, Words, entry_of, host_of
-from rookery.services.moderation.screen import Often
 from rookery.services.tweets.contract import NewTweet, Standing, StandingChange
 from rookery.services.users.contract import NewPerson
 from rookery.settings import Settings
 from rookery.wiring import Network, open_network
-from tests.conftest import NEW_YEAR
 from tests.support import caught_up, network_in
 
 REFUSE, HOLD = ListAction.REFUSE, ListAction.HOLD
@@ -201,21 +199,3 @@ def test_an_entry_finds_itself_and_its_form_is_final(text, name):
         assert Words({entry: REFUSE}).find(f"so: {entry}.") is REFUSE
     else:
         assert Domains({entry: REFUSE}).find([host_of(f"https://x.{entry}/")]) is REFUSE
-
-
-def test_what_goes_on_is_too_often_until_it_rests():
-    often = Often(3, HOUR)
-    now = NEW_YEAR
-    assert [often(1, now) for _ in range(5)] == [False] * 3 + [True] * 2
-    assert often(2, now) is False
-    assert all(often(1, now + minute * 60_000) for minute in range(60))
-    assert often(1, now + DAY) is False
-    # A clock that was set back does not count for longer than the window.
-    assert Often(3, HOUR)(1, now - DAY) is False
-    assert [Often(0, HOUR)(1, now) for _ in range(9)] == [False] * 9
-
-
-def test_what_is_remembered_is_bounded():
-    often = Often(1, HOUR, capacity=2)
-    assert [often(key, NEW_YEAR) for key in (1, 2, 3, 1)] == [False] * 4
-    assert often(1, NEW_YEAR) is True

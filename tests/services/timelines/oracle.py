@@ -49,9 +49,13 @@ class Line(NamedTuple):
 class Truth:
     """Everything that is stored, as it stands now."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Any) -> None:
+        """`database` is any engine's."""
+
         def rows(text: str) -> list[Any]:
-            return database._reader.raw.execute(text).fetchall()
+            if isinstance(database, SqliteDatabase):
+                return database._reader.raw.execute(text).fetchall()
+            return database.rows(text)
 
         self.accounts = {
             id: Account(id, State(state), bool(protected))

@@ -25,8 +25,11 @@ from rookery.services.tweets.contract import ImportedTweet, NewTweet, Standing, 
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
 from tests.conftest import NEW_YEAR
+from tests.engines import RedisServer, redis_alone
 from tests.services.timelines.oracle import Line, Truth
 from tests.support import caught_up, network_in
+
+__all__ = ["redis_alone"]
 
 EXAMPLES = int(os.environ.get("ROOKERY_TEST_HISTORIES", "40"))
 STEPS = 60
@@ -54,6 +57,7 @@ class Histories(RuleBasedStateMachine):
 
     threshold: ClassVar[int | None] = 2
     busy: ClassVar[int | None] = 4
+    options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +94,7 @@ class Histories(RuleBasedStateMachine):
                 busy_hashtag_uses=self.busy,
                 timeline_entries=CACHED,
                 top_refresh_seconds=0,
+                **self.options,
             )
         )
 
@@ -503,6 +508,37 @@ def test_every_home_timeline_equals_the_oracle_after_any_history(mode: type[Hist
         mode,
         settings=settings(
             max_examples=EXAMPLES if mode is Hybrid else EXAMPLES // 2,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            print_blob=True,
+        ),
+    )
+
+
+class InRedis(Histories):
+    """Timelines that Redis holds, and loses now and then."""
+
+    server: ClassVar[RedisServer]
+
+    async def open(self) -> None:
+        # The same people as in the history before, to whom something else happened.
+        await asyncio.to_thread(self.server.ask, "FLUSHALL")
+        await super().open()
+
+    @rule()
+    def everything_in_redis_is_lost(self) -> None:
+        self.server.ask("FLUSHALL")
+
+
+@pytest.mark.timeout(600)
+def test_every_home_timeline_in_redis_equals_the_oracle_after_any_history(redis_alone: RedisServer) -> None:
+    InRedis.server = redis_alone
+    InRedis.options = {"redis": redis_alone.url, "process": "one"}
+    run_state_machine_as_test(
+        InRedis,
+        settings=settings(
+            max_examples=max(2, EXAMPLES // 8),
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -159,7 +159,7 @@ async def test_a_server_that_restarts_with_what_it_saved_before_serves_no_timeli
 
 async def test_a_server_that_takes_over_is_not_believed(store, redis_alone, tmp_path):
     """A replica that is promoted may lack the last that its primary had answered."""
-    replica = RedisServer(redis_alone._command[0], tmp_path / "replica", "--replicaof", f"127.0.0.1 {redis_alone.port}")
+    replica = RedisServer(redis_alone.program, tmp_path / "replica", replicaof=f"127.0.0.1 {redis_alone.port}")
     try:
         replica.start()
         while b"master_link_status:up" not in replica.ask("INFO replication"):

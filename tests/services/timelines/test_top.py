@@ -14,7 +14,8 @@ from rookery.kernel.pages import Page
 from rookery.kernel.ranking import Scores
 from rookery.kernel.visibility import Visibility
 from rookery.services.timelines.contract import Item
-from rookery.services.timelines.top import LENGTH, Rankings, Snapshot
+from rookery.services.timelines.rankings import Rankings, Snapshot
+from rookery.services.timelines.top import LENGTH
 from rookery.services.tweets.contract import ImportedTweet, NewTweet, TweetChange
 from rookery.services.users.contract import NewPerson
 from rookery.wiring import Network

@@ -10,6 +10,7 @@ from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.port import Event, decode
 from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.events.tables import LOG
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.sql.port import Statement
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock
@@ -39,7 +40,14 @@ async def make(database: SqliteDatabase, log: SqlEventLog, ids: IdGenerator, clo
         cheap: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
         policy = UsersPolicy(**cheap | settings)
         cache: MemoryCache[User] = MemoryCache(capacity=1_000, clock=clock)
-        service = UsersService(store=UsersStore(database, log), cache=cache, ids=ids, clock=clock, policy=policy)
+        service = UsersService(
+            store=UsersStore(database, log),
+            cache=cache,
+            ids=ids,
+            clock=clock,
+            limits=MemoryLimits(clock),
+            policy=policy,
+        )
         made.append(service)
         return service
 

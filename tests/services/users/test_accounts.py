@@ -9,6 +9,7 @@ import pytest
 
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.events.sql import SqlEventLog
+from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.sql.port import Transaction
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock, Millis
@@ -347,6 +348,7 @@ async def test_what_another_process_changes_is_seen_here(
         cache=MemoryCache(capacity=10, clock=clock),
         ids=IdGenerator(clock, node=1),
         clock=clock,
+        limits=MemoryLimits(clock),
         policy=UsersPolicy(time_cost=1, memory_cost=8),
     )
     try:

@@ -15,6 +15,7 @@ from rookery.gateways.http.requests import TRACE, Receive, Scope, Trace, read_bo
 from rookery.gateways.rest import parsing
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
 from rookery.gateways.rest.problems import problem
+from rookery.kernel import calling
 from rookery.kernel.errors import Forbidden, RookeryError, Unauthorized
 from rookery.services.timelines.contract import Timelines
 from rookery.services.users.contract import Identity, Role, Users
@@ -102,6 +103,7 @@ class Runner:
             self._count(operation, None, address, trace)
             raise
         self._count(operation, identity, address, trace)
+        calling.view(0 if identity is None else identity.user_id)
         if identity is not None:
             trace.user_id = identity.user_id
         query = parsing.query(scope["query_string"], operation.known_parameters)

@@ -18,6 +18,7 @@ from rookery.gateways.web import cookies
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.router import Router
 from rookery.gateways.web.visits import Access, Reply, Route, Visit, redirect
+from rookery.kernel import calling
 from rookery.kernel.clock import Clock
 from rookery.kernel.errors import Forbidden, Malformed, RookeryError, Unauthorized
 from rookery.services.live.contract import Live
@@ -132,6 +133,7 @@ class PageRunner:
         limited = self._limits.take(session, visit.address, write=write, now=time.monotonic())
         trace.limits = limited.headers
         limited.check()
+        calling.view(0 if identity is None else identity.user_id)
         if identity is not None:
             visit.identity = identity
             visit.me = (await self._users.get([identity.user_id])).get(identity.user_id)

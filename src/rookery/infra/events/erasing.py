@@ -30,6 +30,7 @@ class LogEraser:
         "events_log": "events that name the person are removed as soon as every consumer has handled them",
         "events_parked": "the text in events of the person is emptied, and so are errors",
         "events_groups": "nothing of anybody's is there",
+        "sql_history": "nothing of anybody's is there",
     }
 
     def __init__(self, log: SqlEventLog, database: Database) -> None:

@@ -19,6 +19,7 @@ import structlog
 from rookery.infra.events import admin
 from rookery.infra.events import tables as t
 from rookery.infra.events.groups import CutShort, Group, InHand
+from rookery.infra.events.partitions import Partitions
 from rookery.infra.events.port import (
     Appended,
     Event,
@@ -37,6 +38,7 @@ from rookery.infra.sql.port import Row, Transaction, Value
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError, Unavailable
+from rookery.kernel.ids import NO_LEASE
 from rookery.kernel.pages import Page
 
 _BATCH = 500
@@ -68,6 +70,10 @@ class SqlEventLog:
         self._stopping = asyncio.Event()
         self._newest = 0
         self._recent = Recent()
+        self._partitions = Partitions(database) if database.dialect == "postgresql" else None
+        self._suspected: set[str] = set()
+        self.deserted: set[str] = set()
+        """Durable groups that nobody handles events for, as of the last two rounds of retention, while they keep it from going on."""
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
 
@@ -200,7 +206,7 @@ class SqlEventLog:
         self._database.on_foreign_commit(self._wake_for_foreign)
         for group in groups:
             if group.durable and not group.elsewhere and self._database.turns is not None:
-                self._database.turns.want(_turn(group), self.wake)
+                self._database.turns.want(_turn(group.name), self.wake)
             group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
             group.worker.start()
             self.workers.append(group.worker)
@@ -277,7 +283,7 @@ class SqlEventLog:
 
     def _has_turn(self, group: Group) -> bool:
         turns = self._database.turns
-        return not group.elsewhere and (turns is None or not group.durable or turns.has(_turn(group)))
+        return not group.elsewhere and (turns is None or not group.durable or turns.has(_turn(group.name)))
 
     async def _stand_by(self, group: Group) -> None:
         """Follow the process whose turn it is, until it ends; then go on where it was."""
@@ -544,14 +550,37 @@ class SqlEventLog:
     async def trim(self, keep: Millis) -> int:
         """Delete events older than `keep` ms that every group has handled; how many. Events of no group go by age alone."""
         upto = await self.handled()
-        before = self._clock.now() - keep
+        await self._look_for_deserted(upto)
+        now = self._clock.now()
+        before = now - keep
         total = 0
+        if self._partitions is not None:
+            await self._partitions.make(now, keep)
+            total, upto = await self._partitions.trim(upto, before, keep)
         while True:
             # In chunks, so that no request waits long for the writer.
             gone = await self._database.write(lambda tx: tx.run(t.TRIM, upto=upto, before=before, limit=_TRIM_CHUNK))
             total += gone
             if gone < _TRIM_CHUNK:
                 return total
+
+    async def _look_for_deserted(self, upto: int) -> None:
+        """Tell of durable groups that hold events back and that nobody handles any for, this time and the time before."""
+        if not self.workers:
+            return
+        turns = self._database.turns
+        rows = await self._database.all(t.ALL_GROUPS)
+        here = {group.name for group in self._groups.values() if not group.elsewhere}
+        names = {name: offset for name, offset, durable, _ in rows if durable and name not in here}
+        if turns is not None:
+            # Another process may have a group of a service that this one does not run.
+            held = await turns.held([_turn(name) for name in names])
+            names = {name: offset for name, offset in names.items() if _turn(name) not in held}
+        found = {name for name, offset in names.items() if offset == upto}
+        for name in sorted(found & self._suspected - self.deserted):
+            _log.warning("nobody handles the events of a group, and no later ones are removed", group=name, offset=upto)
+        self.deserted = found & self._suspected
+        self._suspected = found
 
     async def handled(self) -> int:
         """The offset up to which every group has handled all, and events may be removed. The newest event stays, so that the log
@@ -616,10 +645,11 @@ class SqlEventLog:
 
 def _is_away(group: Group, error: Exception) -> bool:
     """Whether no event is to blame, but an engine that the handler works on: the group waits for it, and who asks how far it has come is
-    not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too.)
+    not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too; but
+    for the ids that it may need.)
     """
-    return group.handler is not None and isinstance(error, Unavailable)
+    return isinstance(error, Unavailable) and (group.handler is not None or error.code == NO_LEASE)
 
 
-def _turn(group: Group) -> str:
-    return f"consumer {group.name}"
+def _turn(group: str) -> str:
+    return f"consumer {group}"

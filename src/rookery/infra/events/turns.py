@@ -4,24 +4,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rookery.infra.sql.port import Database
-
-
-class Turns(Protocol):
-    """Whose turn it is, among the processes that would do the same. One that dies or stands still loses its turns."""
-
-    def want(self, name: str, call: Callable[[], None]) -> None:
-        """Ask for the turn `name`; `call` is called whenever this process has got any, or lost some."""
-        ...
-
-    def has(self, name: str) -> bool: ...
-
-    async def drop(self, call: Callable[[], None]) -> None:
-        """Let others have the turns that were asked for with `call`."""
-        ...
+from rookery.infra.workers.port import Turns
 
 
 class Watched(Database, Protocol):
     """A database that tells when another process may have changed it."""
+
+    @property
+    def dialect(self) -> str:
+        """Its SQL. The log's table is in partitions where that is "postgresql"."""
+        ...
 
     @property
     def turns(self) -> Turns | None:

@@ -20,6 +20,7 @@ from rookery.infra.sql.postgres_connect import Connection, connect, server_of
 from rookery.infra.sql.postgres_errors import cannot_open, is_lost, translate
 from rookery.infra.sql.postgres_listen import Ear
 from rookery.infra.sql.postgres_statements import LimitedReader, Session
+from rookery.infra.sql.postgres_verify import verify
 from rookery.infra.sql.postgres_writer import Writer, closed
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class PostgresDatabase:
             self._writing = Writer(self._url, busy_timeout=busy_timeout, patience=patience, on_batch=on_batch)
         except psycopg.Error as error:
             raise cannot_open(server_of(self._url), error) from error
-        self.turns = Ear(self._url, lambda: self._writing.backend)
+        self.turns = Ear(self._url, lambda: self._writing.backend, self.all)
         """Whose turn it is, where several processes would do the same; and what listens to their commits."""
         self.writer = self._writing.thread
         """The thread that writes, for a watchdog."""
@@ -199,8 +200,8 @@ class PostgresDatabase:
         return True
 
     def verify(self) -> list[str]:
-        """What is wrong with the files: PostgreSQL checks the pages that it reads, and refuses those that are damaged."""
-        return []
+        """Everything that is wrong with what is kept, in sentences; takes as long as reading it. Not for the event loop."""
+        return verify(self._url)
 
     # --- other processes
 

@@ -6,12 +6,15 @@ process dies, and within seconds where it stands still or its host is gone, as i
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 import psycopg
 import structlog
+from sqlalchemy import text
 
+from rookery.infra.sql.port import Row, Statement
 from rookery.infra.sql.postgres_connect import AsyncConnection, connect_async
 from rookery.infra.sql.postgres_writer import CHANNEL, call_back
 from rookery.infra.workers.port import Worker
@@ -30,7 +33,18 @@ _DOUBT: Final = 3.0
 
 _LISTEN: Final = f"LISTEN {CHANNEL}".encode()
 _TAKE: Final = b"SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+_LEAVE: Final = b"SELECT pg_advisory_unlock(%s, hashtext(%s))"
+_LEAVE_ALL: Final = b"SELECT pg_advisory_unlock_all()"
 _ALIVE: Final = b"SELECT 1"
+
+_HELD: Final = Statement(
+    text(
+        "SELECT name FROM json_array_elements_text(CAST(:names AS JSON)) AS wanted (name) "
+        "WHERE hashtext(name)::BIGINT & 4294967295 IN (SELECT objid::BIGINT FROM pg_locks WHERE locktype = 'advisory' "
+        f"AND classid::BIGINT = {_TURNS} AND objsubid = 2 AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+    )
+)
 
 _log: Any = structlog.get_logger("rookery.sql")
 
@@ -38,52 +52,70 @@ _log: Any = structlog.get_logger("rookery.sql")
 class Ear:
     """Listens, and holds turns. Its methods are for the event loop."""
 
-    def __init__(self, url: str, own: Callable[[], int]) -> None:
-        """`own` tells the server's number for the connection whose commits are this process's."""
+    def __init__(self, url: str, own: Callable[[], int], read: Callable[..., Awaitable[Sequence[Row]]]) -> None:
+        """`own` tells the server's number for the connection whose commits are this process's; `read` is `Database.all`."""
         self._url = url
         self._own = own
+        self._read = read
         self._commits: list[Callable[[], None]] = []
         self._wanted: dict[str, list[Callable[[], None]]] = {}
         self._held: set[str] = set()
         self._answered = 0.0
         self._telling = False
+        self._closed = False
         self.worker = Worker("listener", self._run)
         """What listens, for a watchdog. It begins with the first who asks for anything."""
 
     def on_commit(self, call: Callable[[], None]) -> None:
         """Have `call` called whenever another process may have committed."""
         self._commits.append(call)
-        self.worker.start()
+        self._start()
 
     # --- turns
 
     def want(self, name: str, call: Callable[[], None]) -> None:
         """Ask for the turn `name`; `call` is called whenever this process has got any, or lost some."""
         self._wanted.setdefault(name, []).append(call)
-        self.worker.start()
+        self._start()
 
     def has(self, name: str) -> bool:
         """Whether it is this process's turn, as far as can be known."""
         return name in self._held and time.monotonic() < self._answered + _DOUBT
 
-    async def drop(self, call: Callable[[], None]) -> None:
-        """Let others have the turns that were asked for with `call`."""
+    async def held(self, names: Sequence[str]) -> set[str]:
+        """Those of the turns that some process has."""
+        rows = await self._read(_HELD, names=msgspec.json.encode(list(names)).decode())
+        return {name for (name,) in rows}
+
+    def leave(self, call: Callable[[], None]) -> None:
+        """Let others have, with the next sign of life, the turns that were asked for with `call`."""
         for name, calls in list(self._wanted.items()):
             if call in calls:
                 calls.remove(call)
             if not calls:
                 del self._wanted[name]
+
+    async def drop(self, call: Callable[[], None]) -> None:
+        """As `leave`; where this process asks for nothing else any more, others may have them at once."""
+        self.leave(call)
+        if self._wanted:
+            return
         # The server lets go of them with the connection.
         await self.worker.stop()
         self._lose()
         if self._commits or self._wanted:
-            self.worker.start()
+            self._start()
 
     async def close(self) -> None:
         """Hear nothing more."""
+        self._closed = True
         self._commits.clear()
         await self.worker.stop()
         self._held.clear()
+
+    def _start(self) -> None:
+        if not self._closed:
+            self.worker.start()
 
     async def _run(self) -> None:
         failed = False
@@ -125,9 +157,14 @@ class Ear:
     async def _tick(self, raw: AsyncConnection) -> None:
         asked = time.monotonic()
         if asked > self._answered + _DOUBT:
-            # Somebody else may have had them meanwhile; whoever relies on one looks again.
+            # Somebody else may have had them meanwhile; whoever relies on one looks again. Where the server has not let go of them,
+            # this does: each is held once, or it could not be let go of later.
             self._lose()
+            await raw.execute(_LEAVE_ALL)
         got = False
+        for name in sorted(self._held - self._wanted.keys()):
+            await raw.execute(_LEAVE, (_TURNS, name))
+            self._held.discard(name)
         lacking = self._wanted.keys() - self._held
         for name in sorted(lacking):
             row = await (await raw.execute(_TAKE, (_TURNS, name))).fetchone()

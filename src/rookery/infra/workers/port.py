@@ -10,10 +10,12 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import structlog
+
+from rookery.infra.workers.turns import InTurn
 
 _LAST_WORDS = 1.0
 """Seconds that a cancelled task has to tidy up when it is stopped; one that refuses to end must not keep the process."""
@@ -65,6 +67,28 @@ class Watched(ABC):
         """Where it stands at this moment, as lines of a traceback; empty if that can't be known."""
 
 
+class Turns(Protocol):
+    """Whose turn it is, among the processes that would do the same. One that dies or stands still loses its turns."""
+
+    def want(self, name: str, call: Callable[[], None]) -> None:
+        """Ask for the turn `name`; `call` is called whenever this process has got any, or lost some."""
+        ...
+
+    def has(self, name: str) -> bool: ...
+
+    async def held(self, names: Sequence[str]) -> set[str]:
+        """Those of the turns that some process has."""
+        ...
+
+    def leave(self, call: Callable[[], None]) -> None:
+        """Let others have, within a second or so, the turns that were asked for with `call`."""
+        ...
+
+    async def drop(self, call: Callable[[], None]) -> None:
+        """As `leave`; where this process asks for nothing else any more, others may have them at once."""
+        ...
+
+
 class Worker(Watched):
     """Work on the event loop, in a task of its own."""
 
@@ -72,7 +96,15 @@ class Worker(Watched):
         """`run` is called at each start; it gives signs of life, and returns only once it was asked to."""
         super().__init__(name, slack=slack)
         self._run = run
+        self._turn: InTurn | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def take_turns(self, turns: Turns | None) -> None:
+        """Work only while it is this process's turn, of all that have a worker of this name; until then it rests. Before the start.
+
+        Without `turns` there is no other process that would do the same, and nothing changes.
+        """
+        self._turn = None if turns is None else InTurn(turns, self, self._guarded)
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
@@ -90,7 +122,7 @@ class Worker(Watched):
         task, self._task = self._task, None
         if task is None:
             return
-        if grace:
+        if grace and (self._turn is None or self._turn.body is not None):
             await asyncio.wait({task}, timeout=grace)
         if not task.done():
             task.cancel()
@@ -122,13 +154,17 @@ class Worker(Watched):
             return ""
         # A task's own stack is its outermost frame alone; what it awaits is a chain of coroutines.
         lines: list[str] = []
-        awaited: Any = self._task.get_coro()
+        body = self._turn.body if self._turn is not None else None
+        awaited: Any = (body or self._task).get_coro()
         while (frame := getattr(awaited, "cr_frame", None)) is not None:
             lines += traceback.format_stack(frame, limit=1)
             awaited = awaited.cr_await
         return "".join(lines)
 
     async def _main(self) -> None:
+        await (self._guarded() if self._turn is None else self._turn.run())
+
+    async def _guarded(self) -> None:
         try:
             await self._run()
         except SystemExit as error:

@@ -1,14 +1,15 @@
-"""What looks at new tweets and profiles: block lists and signs of spam, all in memory. For the event loop only.
+"""What looks at new tweets and profiles: block lists in memory, and signs of spam, which are counted where all processes that post do.
+For the event loop only.
 
-An ordinary post costs some microseconds and asks nobody.
+An ordinary post costs some microseconds; with counts in Redis, a round trip.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from rookery.infra.limits.port import Limit, Limits
 from rookery.kernel.clock import HOUR, MINUTE, Clock, Millis
 from rookery.kernel.errors import FieldError, Invalid
 from rookery.kernel.text import Entities, entities
@@ -38,45 +39,17 @@ class HoldPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Tweets with links by an account while it is new; further ones are held."""
 
 
-class Often:
-    """What happens too often, by key, in bounded memory: a leaky bucket for each. What goes on is too often for as long as it
-    goes on, and until a window has passed.
-    """
-
-    def __init__(self, limit: int, window: Millis, capacity: int = 100_000) -> None:
-        self._step = window / limit if limit else 0.0
-        self._window = window
-        self._capacity = capacity
-        self._until: OrderedDict[int, float] = OrderedDict()
-
-    def __call__(self, key: int, now: Millis) -> bool:
-        """Count it; whether it was too often."""
-        if not self._step:
-            return False
-        kept, most = self._until, now + 2 * self._window
-        until = kept.pop(key, now)
-        if until < now:
-            until = now
-        elif until > most:
-            # Nor must a clock that was set back count for longer.
-            until = most
-        until += self._step
-        kept[key] = until
-        if len(kept) > self._capacity:
-            kept.popitem(last=False)
-        # Half a step forgives rounding: the limit is a whole number of steps.
-        return until > now + self._window + self._step / 2
-
-
 class Screening:
     """Implements `tweets.contract.Screen` and `users.contract.ProfileScreen`."""
 
-    def __init__(self, *, clock: Clock, policy: HoldPolicy | None = None) -> None:
+    def __init__(self, *, clock: Clock, limits: Limits, policy: HoldPolicy | None = None) -> None:
+        """`limits` counts what may be spam."""
         self._clock = clock
+        self._limits = limits
         self._policy = policy = policy or HoldPolicy()
-        self._posts = Often(policy.posts, policy.posts_window)
-        self._same = Often(policy.duplicates, policy.duplicates_window)
-        self._links = Often(policy.new_links, policy.new_account)
+        self._posts = Limit("screen.posts", policy.posts, policy.posts_window, goes_on=True)
+        self._same = Limit("screen.same", policy.duplicates, policy.duplicates_window, goes_on=True)
+        self._links = Limit("screen.links", policy.new_links, policy.new_account, goes_on=True)
         self._words = Words(_NONE)
         self._domains = Domains(_NONE)
         self._email_domains = Domains(_NONE)
@@ -95,8 +68,8 @@ class Screening:
 
     # --- tweets
 
-    def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
-        rule = self._listed(content, found, media_url) or self._suspect(author, content, found, media_url)
+    async def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
+        rule = self._listed(content, found, media_url) or await self._suspect(author, content, found, media_url)
         if rule is not None:
             self.held[rule] += 1
         return rule
@@ -126,17 +99,19 @@ class Screening:
                 rule = rule or "domain"
         return rule
 
-    def _suspect(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
+    async def _suspect(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
         policy = self._policy
         if not policy.on or author.role is not Role.PERSON:
             return None
-        now = self._clock.now()
-        # All are counted, whichever tells.
-        often = self._posts(author.id, now)
-        same = policy.duplicates > 0 and self._same(hash((author.id, _plain(content))), now)
-        young = now - author.created_at < policy.new_account
-        linked = young and (found.urls or media_url is not None) and self._links(author.id, now)
-        return "rate" if often else "duplicate" if same else "links" if linked else None
+        key = str(author.id)
+        # All are counted, whichever tells. The first one counts for most.
+        asked = [("rate", self._posts, key)]
+        if policy.duplicates:
+            asked.append(("duplicate", self._same, f"{key} {_plain(content)}"))
+        if (found.urls or media_url is not None) and self._clock.now() - author.created_at < policy.new_account:
+            asked.append(("links", self._links, key))
+        waits = await self._limits.take([(limit, of) for _, limit, of in asked])
+        return next((rule for (rule, _, _), wait in zip(asked, waits, strict=True) if wait), None)
 
     # --- profiles
 

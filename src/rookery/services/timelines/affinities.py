@@ -108,21 +108,26 @@ class Affinity(msgspec.Struct, frozen=True):
 class Affinities:
     """What readers did, by author. `handle` is for the writer, all else for the event loop."""
 
-    def __init__(self, database: Database, clock: Clock, weights: Weights, *, capacity: int = 5_000) -> None:
-        """Remembers the affinities of at most `capacity` readers, of 5 KB each at most."""
+    def __init__(
+        self, database: Database, clock: Clock, weights: Weights, *, capacity: int = 5_000, life: Millis | None = None
+    ) -> None:
+        """Remembers the affinities of at most `capacity` readers, of 5 KB each at most; for `life` ms, where other processes may learn what
+        this one does not hear of.
+        """
         self._database = database
         self._clock = clock
         self._weights = weights
         self._capacity = capacity
-        self._kept: OrderedDict[int, Affinity] = OrderedDict()
+        self._life = life
+        self._kept: OrderedDict[int, tuple[Affinity, Millis]] = OrderedDict()
         self._generation = 0
 
     async def of(self, user_id: int) -> Affinity:
         """The reader's affinities."""
-        found = self._kept.get(user_id)
-        if found is not None:
+        found, now = self._kept.get(user_id), self._clock.now()
+        if found is not None and (self._life is None or 0 <= now - found[1] < self._life):
             self._kept.move_to_end(user_id)
-            return found
+            return found[0]
         generation = self._generation
         rows = await self._database.all(_OF, user_id=user_id)
         loaded = Affinity(
@@ -131,7 +136,7 @@ class Affinities:
             np.array([row[2] for row in rows], np.int64),
         )
         if generation == self._generation:
-            self._kept[user_id] = loaded
+            self._kept[user_id] = loaded, now
             if len(self._kept) > self._capacity:
                 self._kept.popitem(last=False)
         return loaded

@@ -111,7 +111,5 @@ def remember(log: EventLog, timelines: TimelineService) -> None:
         for item in batch:
             for _, key in _tagged(item.event):
                 timelines.topics.used(key)
-            if isinstance(item.event, RebuildRequested):
-                timelines.forget_merged()
 
-    log.subscribe("timelines.memory", ("tweets", "timelines"), handle)
+    log.subscribe("timelines.memory", ("tweets",), handle)

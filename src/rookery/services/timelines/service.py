@@ -7,6 +7,7 @@ of a pull over everything, passed through `visible` and the once rule. `truth` i
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,14 +16,15 @@ import structlog
 
 from rookery.infra.events.port import EventLog
 from rookery.kernel.clock import DAY, HOUR, Clock, Millis
+from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID
 from rookery.kernel.pages import MAX_LIMIT, Page, Slice, slice_of
 from rookery.kernel.visibility import Place, Viewer
-from rookery.services.graph.contract import Graph
+from rookery.services.graph.contract import FameInterval, Graph
 from rookery.services.timelines.contract import Item
 from rookery.services.timelines.rules import FOLLOW, heard_of, once_window, reason, stands_at_home
-from rookery.services.timelines.sources import CachedSource, Found, actors_of
-from rookery.services.timelines.store import Cached, Ids, Owner, TimelineStore, author_list
+from rookery.services.timelines.sources import CachedSource, Found, actors_of, merge
+from rookery.services.timelines.store import Cached, Ids, Merged, Owner, TimelineStore, author_list
 from rookery.services.timelines.topics import Topics, followed_in, topic
 from rookery.services.tweets.contract import Entry, TweetReads
 
@@ -39,6 +41,8 @@ _AUTHOR_LIST_LIFE: Millis = HOUR
 
 _REBUILDS = 8
 """Timelines that are pulled from the truth at a time: where all were lost, their readers queue here and not before the store."""
+
+_NO_LISTS: dict[Owner, str | None] = {}
 
 _log: Any = structlog.get_logger("rookery.timelines")
 
@@ -58,6 +62,8 @@ class TimelinePolicy(msgspec.Struct, frozen=True):
     """Uses from which on a hashtag's tweets are merged at the read: 0 of every hashtag, None of none."""
     shared: bool = False
     """Other processes read and fill the same timelines."""
+    visits_every: Millis = 0
+    """How late other processes may tell of visits; 0 where there are none."""
 
 
 class TimelineService:
@@ -84,7 +90,8 @@ class TimelineService:
         self._visits: dict[Owner, Millis] = {}
         self._rebuilding: dict[Owner, asyncio.Task[None]] = {}
         self._pulls = asyncio.Semaphore(_REBUILDS)
-        self._merged: dict[int, tuple[Millis, int, list[Cached]]] = {}
+        self._told: Millis = 0
+        """Visits before this moment are known to the store."""
         self.reads = {"cached": 0, "merged": 0, "rebuilt": 0, "pulled": 0}
         """Reads by the path that served them, for metrics."""
 
@@ -112,12 +119,7 @@ class TimelineService:
         if user_id in self._visits:
             self._visits[user_id] = self._clock.now()
 
-    def forget_merged(self) -> None:
-        """Merge anew at the next reads."""
-        self._merged.clear()
-
     async def forget(self, user_ids: list[int] | None = None) -> int:
-        self.forget_merged()
         return await self._store.drop(await self._store.owners() if user_ids is None else user_ids)
 
     # --- for rankings
@@ -158,18 +160,23 @@ class TimelineService:
 
     # --- upkeep
 
+    async def tell_visits(self) -> None:
+        """Tell the store who came to this process since the last time, and forget who has not for long. A round of every process that
+        is read from; whoever lets timelines go relies on it.
+        """
+        now, policy = self._clock.now(), self._policy
+        # Of the same millisecond as the last round once more.
+        await self._store.visited({owner: at for owner, at in self._visits.items() if at >= self._told})
+        self._told = now
+        for owner, at in list(self._visits.items()):
+            if now - at > (policy.active if owner > 0 else _AUTHOR_LIST_LIFE):
+                del self._visits[owner]
+
     async def expire(self) -> int:
-        """Free the timelines of users who turned passive, and authors' lists that nobody reads; how many."""
-        now = self._clock.now()
-        ended = [
-            owner
-            for owner, at in self._visits.items()
-            if now - at > (self._policy.active if owner > 0 else _AUTHOR_LIST_LIFE)
-        ]
-        for owner in ended:
-            del self._visits[owner]
-            self._merged.pop(owner, None)
-        return await self._store.drop(ended)
+        """Free the timelines of users who turned passive, and lists that nobody reads; how many. Once in the network."""
+        await self.tell_visits()
+        before = self._clock.now() - self._policy.visits_every
+        return await self._store.drop(await self._store.idle(before - self._policy.active, before - _AUTHOR_LIST_LIFE))
 
     async def sample(self, count: int, seed: int) -> list[int]:
         """Up to `count` of those who have a cached home timeline, at random."""
@@ -199,15 +206,32 @@ class TimelineService:
     # --- where candidates come from
 
     async def _source(self, viewer: Viewer, *, counted: bool = True) -> CachedSource:
-        """The viewer's cached candidates: their own timeline, rebuilt if need be, and the lists of famous followees."""
-        home = await self._store.read(viewer.id)
+        """The viewer's cached candidates: their own timeline, rebuilt if need be, and the lists of famous followees.
+
+        What is there comes in one round trip.
+        """
+        intervals = await self._graph.famous_followees(viewer.id)
+        if self._policy.shared and viewer.hashtags:
+            # The timeline may have been built by another process, without the hashtags that this one has yet to find busy.
+            await self.topics.learn(viewer.hashtags)
+        kept: Merged | None = None
+        lists: dict[Owner, Cached | None] = {}
+        if not intervals and not (viewer.hashtags and self.topics.busy(viewer.hashtags)):
+            home = await self._store.read(viewer.id)
+        elif self._policy.famous_refresh:
+            home, kept = await self._store.read_merged(viewer.id)
+        else:
+            owners = list(self._listed(viewer, intervals, 0))
+            home, *found = await self._store.read_all([viewer.id, *owners])
+            lists = dict(zip(owners, found, strict=True))
         rebuilt = home is None or home.version != viewer.version
         if rebuilt:
             home = await self._rebuild(viewer)
+            intervals = await self._graph.famous_followees(viewer.id)
         assert home is not None
-        lists = await self._famous_lists(viewer, home.floor)
-        self.reads["rebuilt" if rebuilt else "merged" if lists else "cached"] += counted
-        return CachedSource([home, *lists])
+        parts = await self._merged(viewer, self._listed(viewer, intervals, home.floor), home.floor, kept, lists)
+        self.reads["rebuilt" if rebuilt else "merged" if parts else "cached"] += counted
+        return CachedSource([home, *parts])
 
     async def _rebuild(self, viewer: Viewer) -> Cached:
         intervals = await self._graph.fame([viewer.id]) if self._policy.push_to_famous else ()
@@ -240,48 +264,65 @@ class TimelineService:
         self, owner: Owner, version: int, actors: Ids, privileged: bool, hashtags: Sequence[str]
     ) -> None:
         heard = np.concatenate([actors, np.array([topic(key) for key in hashtags], np.int64)])
-        await self._store.begin(owner, version, heard, privileged=privileged)
-        try:
-            async with self._pulls:
+        # All of it waits its turn: where everything was lost, the timelines' store must not be called by all at once either.
+        async with self._pulls:
+            await self._store.begin(owner, version, heard, privileged=privileged)
+            try:
                 pulled = await self._tweets.candidates(actors.tobytes(), Page(self._policy.entries), hashtags)
-        except BaseException:
-            await self._store.drop([owner])
-            raise
-        entry_ids, tweet_ids = (np.frombuffer(ids, np.int64) for ids in (pulled.entry_ids, pulled.tweet_ids))
-        floor = 0 if pulled.complete else int(entry_ids[0])
-        await self._store.fill(owner, version, entry_ids, tweet_ids, floor)
+            except BaseException:
+                await self._store.drop([owner])
+                raise
+            entry_ids, tweet_ids = (np.frombuffer(ids, np.int64) for ids in (pulled.entry_ids, pulled.tweet_ids))
+            floor = 0 if pulled.complete else int(entry_ids[0])
+            await self._store.fill(owner, version, entry_ids, tweet_ids, floor)
         self._visits.setdefault(owner, self._clock.now())
 
-    async def _famous_lists(self, viewer: Viewer, floor: int) -> list[Cached]:
-        """The lists of the followees who were famous at any time since `floor`, and of busy hashtags."""
-        intervals = await self._graph.famous_followees(viewer.id)
-        busy = self.topics.busy(viewer.hashtags) if viewer.hashtags else ()
-        if not intervals and not busy:
-            return []
-        refresh = self._policy.famous_refresh
-        now = self._clock.now()
-        if refresh and (kept := self._merged.get(viewer.id)) is not None:
-            at, version, lists = kept
-            if version == viewer.version and now - at < refresh:
-                return lists
-        authors = dict.fromkeys(i.author_id for i in intervals if i.to_id is None or i.to_id > floor)
-        lists = [await self._author_list(author) for author in authors]
-        lists += [await self._hashtag_list(key) for key in busy]
-        if refresh:
-            self._merged[viewer.id] = (now, viewer.version, lists)
-        return lists
+    def _listed(self, viewer: Viewer, intervals: Sequence[FameInterval], floor: int) -> dict[Owner, str | None]:
+        """The lists of the followees who were famous at any time since `floor`, and of busy hashtags, which come with their key."""
+        if not intervals and not viewer.hashtags:
+            return _NO_LISTS
+        owners: dict[Owner, str | None] = {
+            author_list(i.author_id): None for i in intervals if i.to_id is None or i.to_id > floor
+        }
+        owners.update((topic(key), key) for key in self.topics.busy(viewer.hashtags))
+        return owners
 
-    async def _author_list(self, author_id: int) -> Cached:
-        return await self._list(author_list(author_id), np.array([author_id], np.int64))
+    async def _merged(
+        self,
+        viewer: Viewer,
+        owners: dict[Owner, str | None],
+        floor: int,
+        kept: Merged | None,
+        lists: dict[Owner, Cached | None],
+    ) -> Sequence[Cached]:
+        """What is merged into a home timeline: as it was `kept`, while it is young enough, or else as the lists are.
 
-    async def _hashtag_list(self, key: str) -> Cached:
-        return await self._list(topic(key), np.zeros(0, np.int64), [key])
-
-    async def _list(self, owner: Owner, actors: Ids, hashtags: Sequence[str] = ()) -> Cached:
-        self._visits[owner] = self._clock.now()
-        while (found := await self._store.read(owner)) is None:
-            await self._build(owner, 0, actors, True, hashtags)
-        return found
+        `lists` are those that were read already.
+        """
+        if not owners:
+            return ()
+        refresh, now = self._policy.famous_refresh, self._clock.now()
+        if kept is not None and kept.lists.version == viewer.version and 0 <= now - kept.at < refresh:
+            return [kept.lists]
+        self._visits.update(dict.fromkeys(owners, now))
+        unread = [owner for owner in owners if owner not in lists]
+        if unread:
+            lists.update(zip(unread, await self._store.read_all(unread), strict=True))
+        parts: list[Cached] = []
+        for owner, key in owners.items():
+            while (found := lists[owner]) is None:
+                if key is None:
+                    await self._build(owner, 0, np.array([-owner], np.int64), True)
+                else:
+                    await self._build(owner, 0, np.zeros(0, np.int64), True, [key])
+                lists[owner] = await self._store.read(owner)
+            parts.append(found)
+        if not refresh:
+            return parts
+        merged = merge(parts, floor, viewer.version, self._policy.entries)
+        with suppress(Unavailable):  # then the next read merges again
+            await self._store.keep_merged(viewer.id, Merged(now, merged), refresh)
+        return [merged]
 
     # --- reading a page
 

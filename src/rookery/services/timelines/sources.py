@@ -78,6 +78,18 @@ class CachedSource:
         return Found(ids[:count], tweets[:count], len(ids) < count)
 
 
+def merge(parts: Sequence[Cached], floor: int, version: int, most: int) -> Cached:
+    """Cached timelines as one: its newest entries, up to `most`, none of them below `floor`."""
+    entry_ids, first = np.unique(np.concatenate([part.entry_ids for part in parts]), return_index=True)
+    floor = max(floor, *(part.floor for part in parts))
+    start = int(entry_ids.searchsorted(floor))
+    if len(entry_ids) - start > most:
+        start = len(entry_ids) - most
+        floor = int(entry_ids[start])
+    tweet_ids = np.concatenate([part.tweet_ids for part in parts])[first]
+    return Cached(entry_ids[start:], tweet_ids[start:], floor, version)
+
+
 def _in_order(ids: list[int], tweets: list[int]) -> tuple[list[int], list[int]]:
     """Ascending by entry, each once."""
     tweet_of = dict(zip(ids, tweets, strict=True))

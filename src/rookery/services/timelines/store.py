@@ -7,12 +7,14 @@ Three kinds share this form. A *home* timeline belongs to an active user and fol
 *author's list* follows its author alone, a *hashtag's list* the hashtag; readers merge those of famous authors and busy hashtags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from rookery.kernel.clock import Millis
 
 Ids = NDArray[np.int64]
 
@@ -46,6 +48,14 @@ class Cached(msgspec.Struct, frozen=True):
     version: int
 
 
+class Merged(msgspec.Struct, frozen=True):
+    """What a reader merges into their home timeline, as it was at one moment: the lists of famous authors and busy hashtags as one."""
+
+    at: Millis
+    lists: Cached
+    """Complete at and above its floor; its version is the reader's graph version."""
+
+
 class TimelineStore(Protocol):
     """Cached timelines by owner."""
 
@@ -53,8 +63,20 @@ class TimelineStore(Protocol):
         """The timeline; None where there is none, or where its rebuild has not been filled in yet."""
         ...
 
+    async def read_all(self, owners: Sequence[Owner]) -> list[Cached | None]:
+        """As `read` for each of them, in one round trip."""
+        ...
+
+    async def read_merged(self, owner: Owner) -> tuple[Cached | None, Merged | None]:
+        """A home timeline as `read` has it, with what `keep_merged` kept last, in one round trip."""
+        ...
+
+    async def keep_merged(self, owner: Owner, merged: Merged, life: Millis) -> None:
+        """Keep beside a home timeline what is merged into it, for `life` ms or longer; where there is no timeline, it may be forgotten."""
+        ...
+
     async def begin(self, owner: Owner, version: int, actor_ids: Ids, *, privileged: bool = False) -> None:
-        """Start a timeline anew, empty and not yet readable: from now on entries of `actor_ids` are delivered to it.
+        """Start a timeline anew, empty and not yet readable: from now on entries of `actor_ids` are delivered to it. That is a visit.
 
         So nothing is lost between the reading of the truth, which follows, and `fill`. `privileged` ones get the entries of
         famous authors, too. Where several processes share timelines, one that another has begun at this version for the same
@@ -80,7 +102,15 @@ class TimelineStore(Protocol):
         ...
 
     async def drop(self, owners: Sequence[Owner]) -> int:
-        """Free timelines; how many there were."""
+        """Free timelines, and what is merged into them; how many timelines there were."""
+        ...
+
+    async def visited(self, visits: Mapping[Owner, Millis]) -> None:
+        """These timelines were looked at then, or later; owners without one are passed over."""
+        ...
+
+    async def idle(self, homes: Millis, lists: Millis) -> list[Owner]:
+        """Whose home timelines were not looked at since the moment `homes`, and whose lists not since `lists`, by any process."""
         ...
 
     async def owners(self) -> list[Owner]:

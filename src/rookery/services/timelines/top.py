@@ -6,8 +6,7 @@ other, so what was deleted, blocked, muted or unfollowed meanwhile is not shown.
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Container
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,30 +16,27 @@ import structlog
 from rookery.infra.workers.port import Worker
 from rookery.kernel import ranking
 from rookery.kernel.clock import HOUR, MINUTE, Clock, Millis
-from rookery.kernel.errors import Gone, Invalid
+from rookery.kernel.errors import Gone, Invalid, Unavailable
 from rookery.kernel.ids import moment_of
 from rookery.kernel.pages import Page, Slice
-from rookery.kernel.ranking import Facts, Kind, Scores, Weights
+from rookery.kernel.ranking import Facts, Kind, Weights
 from rookery.kernel.visibility import Viewer
 from rookery.services.graph.contract import Graph
 from rookery.services.timelines.affinities import Affinities
 from rookery.services.timelines.contract import Item, Score
+from rookery.services.timelines.rankings import PAGEABLE, Rankings, SharedRankings, Snapshot
 from rookery.services.timelines.rules import stands_at_home
 from rookery.services.timelines.service import TimelineService
-from rookery.services.timelines.store import Ids
 from rookery.services.tweets.contract import Entry, TweetReads, TweetRecord, TweetType
 
 LENGTH = 500
 """Entries of a ranking, at most."""
 
-PAGEABLE: Millis = 10 * MINUTE
-"""Time after the last page of a ranking in which the next one can be asked for."""
-
 _PLACE_BITS = 9
 """A cursor is the ranking's number and, in its last bits, the place behind (1) or before which a page ends; 0 is the top."""
 
-_OF_ONE = 3
-"""Rankings that one reader keeps: one for each of a few devices, or of a few looks at the first page."""
+TELL_AGAIN: Millis = MINUTE
+"""How often other processes are told that a ranking is being paged."""
 
 _PAUSES = 10
 """New entries alone make a ranking anew once it is a tenth as old as the setting lets it become: a busy timeline has new ones always."""
@@ -69,103 +65,6 @@ class TopPolicy(msgspec.Struct, frozen=True):
     weights: Weights = Weights()
 
 
-class Snapshot:
-    """A ranking for one reader, best first."""
-
-    __slots__ = (
-        "affinity",
-        "at",
-        "decay",
-        "entry_ids",
-        "newest",
-        "number",
-        "tweet_ids",
-        "used",
-        "version",
-        "weight",
-        "written",
-    )
-
-    def __init__(
-        self,
-        number: int,
-        *,
-        at: Millis,
-        version: int,
-        written: int,
-        newest: int,
-        entry_ids: Ids,
-        tweet_ids: Ids,
-        scores: Scores,
-    ) -> None:
-        self.number = number
-        """Ascending with time, for one reader."""
-        self.at = at
-        self.version = version
-        """The reader's graph version."""
-        self.written = written
-        """The log's offset of the reader's own newest entry."""
-        self.newest = newest
-        """The newest candidate, whether it can be seen or not."""
-        self.entry_ids = entry_ids
-        # Most timelines hold few retweets, many none.
-        self.tweet_ids = entry_ids if np.array_equal(entry_ids, tweet_ids) else tweet_ids
-        self.affinity, self.weight, self.decay = scores.affinity, scores.weight, scores.decay
-        self.used: Millis = 0
-        """When a page was last taken from it; 0: never."""
-
-    def score(self, place: int) -> Score:
-        """The score of the entry at a place, with its factors."""
-        affinity, weight, decay = float(self.affinity[place]), float(self.weight[place]), float(self.decay[place])
-        return Score(affinity * weight * decay, affinity, weight, decay)
-
-
-class Rankings:
-    """Rankings by reader; of readers the least recently used go first. For the event loop only."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._of: OrderedDict[int, list[Snapshot]] = OrderedDict()
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def newest(self, user_id: int) -> Snapshot | None:
-        """The reader's present ranking."""
-        found = self._of.get(user_id)
-        return found[-1] if found else None
-
-    def find(self, user_id: int, number: int) -> Snapshot | None:
-        """The reader's ranking of that number."""
-        return next((one for one in self._of.get(user_id, ()) if one.number == number), None)
-
-    def touch(self, user_id: int) -> None:
-        """The reader has just used one."""
-        if user_id in self._of:
-            self._of.move_to_end(user_id)
-
-    def put(self, user_id: int, made: Snapshot) -> None:
-        """Keep a new one; of the reader's older ones those that are being paged stay, up to a few."""
-        old = self._of.pop(user_id, [])
-        kept = [one for one in old if one.used and made.at - one.used < PAGEABLE][1 - _OF_ONE :]
-        self._of[user_id] = [*kept, made]
-        self._count += len(kept) + 1 - len(old)
-        while self._count > self._capacity and len(self._of) > 1:
-            self._count -= len(self._of.popitem(last=False)[1])
-
-    def expire(self, now: Millis, active: Container[int]) -> None:
-        """Let go of what nobody can page any more, and of the newest ones of those who are not active."""
-        for user_id, all_of_them in list(self._of.items()):
-            newest = all_of_them[-1] if user_id in active else None
-            kept = [one for one in all_of_them if one is newest or now - max(one.used, one.at) < PAGEABLE]
-            self._count += len(kept) - len(all_of_them)
-            if kept:
-                self._of[user_id] = kept
-            else:
-                del self._of[user_id]
-
-
 class TopService:
     """Implements `contract.TopTimelines`. `worker` makes rankings ahead."""
 
@@ -178,13 +77,16 @@ class TopService:
         graph: Graph,
         clock: Clock,
         policy: TopPolicy,
+        shared: SharedRankings | None = None,
     ) -> None:
+        """`shared` is where other processes find the rankings of which pages were read here."""
         self._timelines = timelines
         self._affinities = affinities
         self._tweets = tweets
         self._graph = graph
         self._clock = clock
         self._policy = policy
+        self._shared = shared
         self._ranking: dict[int, asyncio.Task[Snapshot]] = {}
         self._tidied: Millis = 0
         self._asked: set[int] = set()
@@ -208,9 +110,11 @@ class TopService:
         if cursor is None:
             snapshot, place = await self._present(viewer), 0
         else:
-            snapshot, place = self._paged(viewer_id, cursor, page)
+            snapshot, place = await self._paged(viewer_id, cursor, page)
         snapshot.used = self._clock.now()
         self.kept.touch(viewer_id)
+        if self._shared is not None:
+            await self._share(self._shared, viewer_id, snapshot)
         items, places, more = await self._cut(snapshot, viewer, place, page)
         if explain:
             items = [_explained(item, snapshot.score(at)) for item, at in zip(items, places, strict=True)]
@@ -241,7 +145,7 @@ class TopService:
         kept = slice(-page.limit, None) if page.upwards else slice(page.limit)
         return items[kept], places[kept], more
 
-    def _paged(self, viewer_id: int, cursor: int, page: Page) -> tuple[Snapshot, int]:
+    async def _paged(self, viewer_id: int, cursor: int, page: Page) -> tuple[Snapshot, int]:
         """The ranking and the place that a cursor means."""
         number, place = cursor >> _PLACE_BITS, cursor & (1 << _PLACE_BITS) - 1
         if place > LENGTH or number > self._clock.now() + HOUR:
@@ -249,8 +153,42 @@ class TopService:
             raise Invalid("{field} is not a cursor of this list", field=field, code="invalid_cursor")
         snapshot = self.kept.find(viewer_id, number)
         if snapshot is None or self._clock.now() - snapshot.used >= PAGEABLE:
+            # Another process may have it, or have been paged since.
+            snapshot = await self._elsewhere(viewer_id, number)
+        if snapshot is None:
             raise Gone("this ranking is over; begin again at the top", code="ranking_over")
         return snapshot, place
+
+    # --- what processes share
+
+    async def _share(self, shared: SharedRankings, viewer_id: int, snapshot: Snapshot) -> None:
+        """Let the other processes know of the ranking, or that it is being paged."""
+        with suppress(Unavailable):  # then its pages are found here alone
+            if not snapshot.shared:
+                while not await shared.put(viewer_id, snapshot):
+                    snapshot.number += 1
+            elif snapshot.used - snapshot.shared >= TELL_AGAIN:
+                await shared.used(viewer_id)
+            else:
+                return
+            snapshot.shared = snapshot.used
+
+    async def _elsewhere(self, viewer_id: int, number: int | None) -> Snapshot | None:
+        """The ranking of that number, or the reader's newest one, that another process has made."""
+        found: Snapshot | None = None
+        if self._shared is not None:
+            with suppress(Unavailable):
+                if number is None:
+                    found = await self._shared.newest(viewer_id)
+                else:
+                    found = await self._shared.find(viewer_id, number)
+        if found is None:
+            return None
+        if (known := self.kept.find(viewer_id, found.number)) is not None:
+            return known
+        found.shared = self._clock.now()
+        self.kept.put(viewer_id, found)
+        return found
 
     # --- rankings
 
@@ -260,6 +198,11 @@ class TopService:
         if found is not None and await self._holds(found, viewer):
             self.reads["ready"] += 1
             return found
+        if self._policy.refresh:
+            found = await self._elsewhere(viewer.id, None)
+            if found is not None and await self._holds(found, viewer):
+                self.reads["ready"] += 1
+                return found
         self.reads["ranked"] += 1
         written = await self._tweets.last_write(viewer.id)
         while True:
@@ -312,9 +255,8 @@ class TopService:
             weights,
         )
         order = ranking.order(found, entry_ids)
-        before = self.kept.newest(viewer_id)
         snapshot = Snapshot(
-            now if before is None else max(now, before.number + 1),
+            self.kept.next_number(viewer_id, now),
             at=now,
             version=viewer.version,
             written=written,

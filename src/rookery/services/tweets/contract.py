@@ -510,9 +510,9 @@ class TweetStandings(Protocol):
 
 
 class Screen(Protocol):
-    """Looks at what is to be posted. It lives in the process of the ingestion and answers from memory, at once."""
+    """Looks at what is to be posted. It lives in the process of the ingestion."""
 
-    def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
+    async def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
         """The rule for which the tweet is to be held; None where it may stand. Raises Invalid for what is not allowed here."""
         ...
 

@@ -82,7 +82,7 @@ class IngestionService:
         mentions = await self._mentions(content, found)
         parent, quoted = await self._parents(author_id, new)
         screen = self._screen
-        held_for = None if screen is None else screen.posting(author, content, found, new.media_url)
+        held_for = None if screen is None else await screen.posting(author, content, found, new.media_url)
         draft = TweetRecord(
             id=0,
             author_id=author_id,

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rookery.infra.cache.port import Cache
+from rookery.infra.limits.port import Limits
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Clock, Millis
 from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
@@ -36,7 +37,7 @@ from rookery.services.users.passwords import Passwords
 from rookery.services.users.records import Credentials, NewAccount, NewSession
 from rookery.services.users.rules import UsersPolicy
 from rookery.services.users.store import UsersStore, not_pending, unknown_invitation
-from rookery.services.users.tokens import KnownTokens, new_token, token_hash
+from rookery.services.users.tokens import KnownTokens, SharedTokens, new_token, token_hash
 
 __all__ = ["UsersPolicy", "UsersService"]
 
@@ -58,10 +59,12 @@ class UsersService:
         cache: Cache[User],
         ids: IdGenerator,
         clock: Clock,
+        limits: Limits,
         policy: UsersPolicy | None = None,
         screen: ProfileScreen | None = None,
+        shared: SharedTokens | None = None,
     ) -> None:
-        """`screen` looks at new profiles and changes of them."""
+        """`screen` looks at new profiles and changes of them. `shared` is where processes share whom tokens stand for, if several do."""
         policy = policy or UsersPolicy()
         self.passwords = Passwords(policy)
         self.tokens = KnownTokens(policy.cached_tokens)
@@ -71,10 +74,14 @@ class UsersService:
         self._clock = clock
         self._policy = policy
         self._screen = screen
+        self._shared = shared
         self._activity = Activity(store, clock, policy.flush_every)
-        self._per_account = Attempts(policy.attempts_per_account, policy.attempts_window, clock)
-        self._per_address = Attempts(policy.attempts_per_address, policy.attempts_window, clock)
-        self._registrations = Attempts(policy.registrations_per_address, policy.registrations_window, clock)
+        window = policy.attempts_window
+        self._per_account = Attempts(limits, "users.account", policy.attempts_per_account, window)
+        self._per_address = Attempts(limits, "users.address", policy.attempts_per_address, window)
+        self._registrations = Attempts(
+            limits, "users.registrations", policy.registrations_per_address, policy.registrations_window
+        )
         self.worker = self._activity.worker
         """Writes last-active times now and then."""
         self._watchers: list[Callable[[int], None]] = []
@@ -98,6 +105,8 @@ class UsersService:
         """Write last-active times, and let go of the threads."""
         try:
             await self._activity.close()
+            if self._shared is not None:
+                await self._shared.close()
         finally:
             self.passwords.close()
 
@@ -115,7 +124,7 @@ class UsersService:
         unwanted = [] if by_operator else self._unwanted(values)
         rules.report([*rules.flaws(values, now), *([flaw] if flaw is not None else []), *unwanted])
         if client.address:
-            self._registrations.take(rules.address_key(client.address))
+            await self._registrations.take(rules.address_key(client.address))
         await self._store.taken(values["handle"].lower(), values["email"].lower())
         user = User(
             id=self._ids.next(),
@@ -170,16 +179,16 @@ class UsersService:
         name = rules.login_key(login)
         # By what was typed, not by account: a limit shared by a handle and its email address would tell that they belong together.
         typed = name[1] if name is not None else login
-        self._take(typed, client.address)
+        await self._take(typed, client.address)
         try:
             known = await self._credentials(name)
             right = await self.passwords.check(known.password_hash if known is not None else None, password)
         except Unavailable:
-            self._give_back(typed, client.address)
+            await self._give_back(typed, client.address)
             raise
         if known is None or not right:
             raise Unauthorized("wrong name or password", code="bad_credentials")
-        self._forgive(known, client.address)
+        await self._forgive(known, client.address)
         outdated = known.password_hash is not None and self.passwords.outdated(known.password_hash)
         rehashed = await self.passwords.hash(password) if outdated else None
         session, token = self._session(known.user.id, rules.login_scopes(known.user.role), client)
@@ -206,7 +215,7 @@ class UsersService:
             identity = self.tokens.get(hash)
             if identity is None:
                 generation = self.tokens.generation
-                identity = await self._store.identity(hash)
+                identity = await self._identity(hash)
                 if identity is not None and identity.expires_at > now:
                     self.tokens.put(hash, identity, generation)
             if identity is not None:
@@ -215,6 +224,19 @@ class UsersService:
                     return identity
                 self.tokens.drop(hash)
         raise Unauthorized("the token is forged, expired or revoked", code="invalid_token")
+
+    async def _identity(self, hash: bytes) -> Identity | None:
+        """Whom a token stands for that this process does not know."""
+        shared = self._shared
+        if shared is None:
+            return await self._store.identity(hash)
+        known, ticket = await shared.find(hash)
+        if known is not None:
+            return known
+        identity = await self._store.identity(hash)
+        if identity is not None and ticket is not None:
+            shared.put(hash, identity, ticket)
+        return identity
 
     async def sessions(self, user_id: int) -> list[Session]:
         return [
@@ -236,16 +258,16 @@ class UsersService:
         """The hash of the account's password, which `password` is. Raises Forbidden("bad_password"), TooMany."""
         # A stolen token must not become a way to try passwords: no name can hold a space.
         attempt = f"change {user_id}"
-        self._per_account.take(attempt)
+        await self._per_account.take(attempt)
         try:
             known = await self._store.credentials(user_id)
             right = await self.passwords.check(known.password_hash if known is not None else None, password)
         except Unavailable:
-            self._per_account.give_back(attempt)
+            await self._per_account.give_back(attempt)
             raise
         if known is None or known.password_hash is None or not right:
             raise Forbidden(refusal, code="bad_password")
-        self._per_account.forget(attempt)
+        await self._per_account.forget(attempt)
         return known.password_hash
 
     # --- accounts
@@ -384,6 +406,8 @@ class UsersService:
         """The account has reached `version`, perhaps by another process: forget what is older, and what its tokens may do."""
         self._cache.invalidate(user_id, version)
         self.tokens.forget(user_id)
+        if self._shared is not None:
+            self._shared.forget(user_id)
         for watcher in self._watchers:
             watcher(user_id)
 
@@ -391,12 +415,16 @@ class UsersService:
         """Read every account and token again."""
         self._cache.clear()
         self.tokens.forget_all()
+        if self._shared is not None:
+            self._shared.forget(EVERYBODY)
         for watcher in self._watchers:
             watcher(EVERYBODY)
 
     def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None:
         """As the event `users.session_revoked` says."""
         self.tokens.forget(user_id, session_id, kept)
+        if self._shared is not None:
+            self._shared.forget(user_id)
 
     # --- parts
 
@@ -431,21 +459,21 @@ class UsersService:
         id = account.user.id
         return replace(account, last_active=(await self._activity.last_active([id])).get(id))
 
-    def _take(self, typed: str, address: str) -> None:
+    async def _take(self, typed: str, address: str) -> None:
         """Count an attempt before its work begins, or many at once would pass. Raises TooMany."""
         if address:
-            self._per_address.take(rules.address_key(address))
-        self._per_account.take(typed)
+            await self._per_address.take(rules.address_key(address))
+        await self._per_account.take(typed)
 
-    def _give_back(self, typed: str, address: str) -> None:
-        self._per_account.give_back(typed)
+    async def _give_back(self, typed: str, address: str) -> None:
+        await self._per_account.give_back(typed)
         if address:
-            self._per_address.give_back(rules.address_key(address))
+            await self._per_address.give_back(rules.address_key(address))
 
-    def _forgive(self, known: Credentials, address: str) -> None:
+    async def _forgive(self, known: Credentials, address: str) -> None:
         """The password was right: the account starts afresh, under both of its names; the address gets this attempt back."""
-        self._per_account.forget(known.user.handle.lower())
+        await self._per_account.forget(known.user.handle.lower())
         if known.email_key is not None:
-            self._per_account.forget(known.email_key)
+            await self._per_account.forget(known.email_key)
         if address:
-            self._per_address.give_back(rules.address_key(address))
+            await self._per_address.give_back(rules.address_key(address))

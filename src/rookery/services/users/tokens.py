@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections import OrderedDict
+from typing import Protocol
 
 from rookery.services.users.contract import Identity
 
@@ -77,3 +78,31 @@ class KnownTokens:
             session = self._known[hash].session_id
             if session == session_id or (session_id is None and session != kept):
                 self.drop(hash)
+
+
+class SharedTokens(Protocol):
+    """Identities by token hash that several processes share, behind what each of them knows. Where it is away, the store is asked."""
+
+    async def find(self, hash: bytes) -> tuple[Identity | None, bytes | None]:
+        """Whom the token stands for, which may have expired; or a ticket for who then reads it from the store. Neither where nothing is
+        known and nothing can be kept.
+        """
+        ...
+
+    def put(self, hash: bytes, identity: Identity, ticket: bytes) -> None:
+        """Keep what was read from the store, unless anything of the account ended since the ticket was given."""
+        ...
+
+    def forget(self, user_id: int) -> None:
+        """A session of the account ended, or what its tokens may do changed; of all accounts where it is EVERYBODY. From now on this
+        process believes nothing older, and the others as soon as they know of it.
+        """
+        ...
+
+    async def settle(self) -> None:
+        """Wait until the other processes can know of all that this one was told."""
+        ...
+
+    async def close(self) -> None:
+        """Tell what waits, in bounded time."""
+        ...

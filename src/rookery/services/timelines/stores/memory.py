@@ -8,12 +8,13 @@ nearly always in order of id; a ring that got one out of order is sorted at its 
 by a dozen numpy operations, whose cost depends on the actors' *active* followers only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rookery.services.timelines.store import Cached, Delivery, Ids, Owner
+from rookery.kernel.clock import Clock, Millis, SystemClock
+from rookery.services.timelines.store import Cached, Delivery, Ids, Merged, Owner
 
 _MARGIN = 64
 """Slots to begin with (they double when they run out), and places that the arena grows by at least."""
@@ -79,8 +80,10 @@ class _Arena:
 class MemoryTimelineStore:
     """The embedded engine of `TimelineStore`. For the event loop only; no method suspends."""
 
-    def __init__(self, entries: int = 800) -> None:
+    def __init__(self, entries: int = 800, clock: Clock | None = None) -> None:
         """`entries` is what a timeline holds at most."""
+        self._clock = clock or SystemClock()
+        self._merged: dict[Owner, Merged] = {}
         self._arena = _Arena(sorted({max(4, entries // 16), max(4, entries // 4), entries}))
         self._widest = self._arena.widths[-1]
         self._slot_of: dict[Owner, int] = {}
@@ -95,6 +98,7 @@ class MemoryTimelineStore:
         self._start: NDArray[np.int64] = np.zeros(0, np.int64)
         self._width: NDArray[np.int64] = np.zeros(0, np.int64)
         self._written: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._visited: NDArray[np.int64] = np.zeros(0, np.int64)
         self._unsorted: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._ready: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._privileged: NDArray[np.bool_] = np.zeros(0, np.bool_)
@@ -114,6 +118,16 @@ class MemoryTimelineStore:
             entry_ids, tweet_ids = entry_ids[first:], tweet_ids[first:]
         return Cached(entry_ids, tweet_ids, floor, int(self._version[slot]))
 
+    async def read_all(self, owners: Sequence[Owner]) -> list[Cached | None]:
+        return [await self.read(owner) for owner in owners]
+
+    async def read_merged(self, owner: Owner) -> tuple[Cached | None, Merged | None]:
+        return await self.read(owner), self._merged.get(owner)
+
+    async def keep_merged(self, owner: Owner, merged: Merged, life: Millis) -> None:
+        if owner in self._slot_of:
+            self._merged[owner] = merged
+
     async def begin(self, owner: Owner, version: int, actor_ids: Ids, *, privileged: bool = False) -> None:
         slot = self._slot_of.get(owner)
         if slot is None:
@@ -127,6 +141,7 @@ class MemoryTimelineStore:
         self._floor[slot] = 0
         self._newest[slot] = 0
         self._written[slot] = 0
+        self._visited[slot] = self._clock.now()
         self._unsorted[slot] = False
         self._ready[slot] = False
         self._privileged[slot] = privileged or owner < 0
@@ -183,6 +198,7 @@ class MemoryTimelineStore:
             slot = self._slot_of.pop(owner, None)
             if slot is None:
                 continue
+            self._merged.pop(owner, None)
             self._follow(slot, frozenset())
             del self._actors[slot]
             self._owner[slot] = 0
@@ -190,6 +206,16 @@ class MemoryTimelineStore:
             self._free.append(slot)
             count += 1
         return count
+
+    async def visited(self, visits: Mapping[Owner, Millis]) -> None:
+        for owner, at in visits.items():
+            slot = self._slot_of.get(owner)
+            if slot is not None and self._visited[slot] < at:
+                self._visited[slot] = at
+
+    async def idle(self, homes: Millis, lists: Millis) -> list[Owner]:
+        slots = np.flatnonzero((self._owner != 0) & (self._visited < np.where(self._owner > 0, homes, lists)))
+        return self._owner[slots].tolist()
 
     async def owners(self) -> list[Owner]:
         return list(self._slot_of)
@@ -310,7 +336,8 @@ class MemoryTimelineStore:
 
 
 _COLUMNS: Iterable[str] = (
-    "_owner", "_version", "_floor", "_newest", "_start", "_width", "_written", "_unsorted", "_ready", "_privileged",
+    "_owner", "_version", "_floor", "_newest", "_start", "_width", "_written", "_visited", "_unsorted", "_ready",
+    "_privileged",
 )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ Keys, each with the hash tag of its owner's shard (`N` of `S`):
 - `rookery:{tl:S:N}:t:OWNER` a timeline (`redis_lua`), OWNER as 8 bytes
 - `rookery:{tl:S:N}:a:OWNER` the actors that it follows, 8 bytes each, ascending
 - `rookery:{tl:S:N}:f:ACTOR` the owners of the shard's timelines that follow the actor, 8 bytes each
-- `rookery:{tl:S:N}:o` all owners of the shard
+- `rookery:{tl:S:N}:v` all owners of the shard, as 8 bytes, by when their timelines were looked at last (ms), as far as was told
+- `rookery:{tl:S:N}:m:OWNER` what is merged into a home timeline, for as long as it is fresh enough
 
 They change together, in scripts. What may have missed a delivery is never read: a server that has restarted, perhaps with older
 data, or that took over from another one, is another era, and timelines of another era count as absent. So does one that was filled with
@@ -13,15 +14,16 @@ TTL, so a server with a bound of memory needs a policy `volatile-…` or `noevic
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
 from typing import Any, Final
 
 import numpy as np
 
 from rookery.infra.redis.port import Call, Redis
+from rookery.kernel.clock import Clock, Millis, SystemClock
 from rookery.kernel.errors import Unavailable
-from rookery.services.timelines.store import Cached, Delivery, Ids, Owner
+from rookery.services.timelines.store import Cached, Delivery, Ids, Merged, Owner
 from rookery.services.timelines.stores import redis_lua as lua
 
 _AT_ONCE: Final = 500
@@ -37,9 +39,10 @@ _TRIES: Final = 20
 class RedisTimelineStore:
     """The engine of `TimelineStore` for several processes. One process builds a timeline once at a time, as the service does."""
 
-    def __init__(self, redis: Redis, entries: int, *, prefix: str = "rookery") -> None:
+    def __init__(self, redis: Redis, entries: int, *, clock: Clock | None = None, prefix: str = "rookery") -> None:
         """At most `entries` of each timeline are read; some more are kept, so that trimming is seldom."""
         self._redis = redis
+        self._clock = clock or SystemClock()
         self._entries = entries
         self._spare = max(8, entries // 9)
         """So that 800 entries and the spare ones take 14,265 bytes, for which the server's allocator takes 14,336."""
@@ -51,7 +54,26 @@ class RedisTimelineStore:
     # --- the port
 
     async def read(self, owner: Owner) -> Cached | None:
-        found = await self._redis.run(Call(lua.READ, [self._key(b"t", owner)]))
+        return self._cached(await self._redis.run(Call(lua.READ, [self._key(b"t", owner)])))
+
+    async def read_all(self, owners: Sequence[Owner]) -> list[Cached | None]:
+        return [
+            self._cached(found)
+            for found in await self._all([Call(lua.READ, [self._key(b"t", owner)]) for owner in owners])
+        ]
+
+    async def read_merged(self, owner: Owner) -> tuple[Cached | None, Merged | None]:
+        keys = [self._key(b"t", owner), self._key(b"m", owner)]
+        home, merged = await self._redis.run(Call(lua.READ_MERGED, keys))
+        return self._cached(home), None if merged is None else _merged(merged)
+
+    async def keep_merged(self, owner: Owner, merged: Merged, life: Millis) -> None:
+        lists = merged.lists
+        head = b"".join(map(_packed, (lists.version, merged.at, lists.floor)))
+        packed = head + _pairs(lists.entry_ids, lists.tweet_ids)
+        await self._redis.run(Call(lua.KEEP_MERGED, [self._key(b"m", owner)], [packed, max(1, life)]))
+
+    def _cached(self, found: bytes | None) -> Cached | None:
         if found is None:
             return None
         pairs = np.frombuffer(found, ">i8", offset=lua.HEAD).astype(np.int64).reshape(-1, 2)[-self._entries :]
@@ -82,6 +104,7 @@ class RedisTimelineStore:
                         _packed(version),
                         self._entries,
                         self._spare,
+                        self._clock.now(),
                     ],
                 )
             )
@@ -95,10 +118,7 @@ class RedisTimelineStore:
         if begun != version:
             return
         del self._tokens[owner]
-        pairs = np.empty((len(entry_ids), 2), ">i8")
-        pairs[:, 0] = entry_ids
-        pairs[:, 1] = tweet_ids
-        args = [token, _packed(version), _packed(floor), pairs.tobytes(), self._entries, self._spare]
+        args = [token, _packed(version), _packed(floor), _pairs(entry_ids, tweet_ids), self._entries, self._spare]
         await self._redis.run(Call(lua.FILL, [self._key(b"t", owner)], args))
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> int:
@@ -159,15 +179,38 @@ class RedisTimelineStore:
             for owner, packed in zip(left, actors, strict=True):
                 packed = packed or b""
                 followed = np.frombuffer(packed, ">i8").tolist()
-                keys = [*self._keys(owner), *self._actor_keys(owner, followed)]
+                keys = [*self._keys(owner), self._key(b"m", owner), *self._actor_keys(owner, followed)]
                 calls.append(Call(lua.DROP, keys, [_packed(owner), _digest(packed)]))
             results = await self._all(calls)
             count += sum(result for result in results if result > 0)
             left = [owner for owner, result in zip(left, results, strict=True) if result < 0]
         raise _contended()
 
+    async def visited(self, visits: Mapping[Owner, Millis]) -> None:
+        by_shard: dict[int, list[bytes | int]] = {}
+        for owner, at in visits.items():
+            by_shard.setdefault(self._shard_of(owner), []).extend((at, _packed(owner)))
+        calls = [
+            Call(lua.VISITED, [self._key_in(shard, b"v", None)], args[at : at + 2 * _AT_ONCE])
+            for shard, args in by_shard.items()
+            for at in range(0, len(args), 2 * _AT_ONCE)
+        ]
+        await self._all(calls)
+
+    async def idle(self, homes: Millis, lists: Millis) -> list[Owner]:
+        before = max(homes, lists)
+        shards = range(self._shards)
+        found = await self._all([Call(lua.IDLE, [self._key_in(shard, b"v", None)], [before]) for shard in shards])
+        idle: list[Owner] = []
+        for owners in found:
+            for packed, at in zip(owners[::2], owners[1::2], strict=True):
+                owner = int.from_bytes(packed, signed=True)
+                if float(at) < (homes if owner > 0 else lists):
+                    idle.append(owner)
+        return idle
+
     async def owners(self) -> list[Owner]:
-        found = await self._all([Call(lua.OWNERS, [self._key_in(shard, b"o", None)]) for shard in range(self._shards)])
+        found = await self._all([Call(lua.OWNERS, [self._key_in(shard, b"v", None)]) for shard in range(self._shards)])
         return [int.from_bytes(owner, signed=True) for owners in found for owner in owners]
 
     # --- keys
@@ -184,7 +227,7 @@ class RedisTimelineStore:
 
     def _keys(self, owner: Owner) -> list[bytes]:
         shard = self._shard_of(owner)
-        return [self._key_in(shard, b"t", owner), self._key_in(shard, b"a", owner), self._key_in(shard, b"o", None)]
+        return [self._key_in(shard, b"t", owner), self._key_in(shard, b"a", owner), self._key_in(shard, b"v", None)]
 
     def _actor_keys(self, owner: Owner, actors: Iterable[int]) -> list[bytes]:
         shard = self._shard_of(owner)
@@ -207,6 +250,19 @@ _ODD: Final = 0x9E3779B97F4A7C15
 
 def _packed(number: int) -> bytes:
     return number.to_bytes(8, signed=True)
+
+
+def _pairs(entry_ids: Ids, tweet_ids: Ids) -> bytes:
+    pairs = np.empty((len(entry_ids), 2), ">i8")
+    pairs[:, 0] = entry_ids
+    pairs[:, 1] = tweet_ids
+    return pairs.tobytes()
+
+
+def _merged(packed: bytes) -> Merged:
+    version, at, floor = np.frombuffer(packed, ">i8", 3).tolist()
+    pairs = np.frombuffer(packed, ">i8", offset=24).astype(np.int64).reshape(-1, 2)
+    return Merged(at, Cached(np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]), floor, version))
 
 
 def _digest(actors: bytes) -> bytes:

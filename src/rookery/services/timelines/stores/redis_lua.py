@@ -93,16 +93,32 @@ end
 """
 )
 
-READ = Script(
+_READ = """
+local function read(key, now)
+  local found = call('GET', key)
+  if not found or byte(found) % 2 == 0 or sub(found, 2, 17) ~= now then return false end
+  local count = unpack('>I4', found, 50)
+  return sub(found, 1, HEAD + 16 * count)
+end
+"""
+
+READ = Script(_COMMON + _READ + "return read(KEYS[1], era())")
+"""KEYS: the timeline. What is used of it; false where there is nothing to be read."""
+
+READ_MERGED = Script(
     _COMMON
+    + _READ
     + """
-local found = call('GET', KEYS[1])
-if not found or byte(found) % 2 == 0 or sub(found, 2, 17) ~= era() then return false end
-local count = unpack('>I4', found, 50)
-return sub(found, 1, HEAD + 16 * count)
+local now = era()
+local merged = call('GET', KEYS[2])
+merged = merged and sub(merged, 1, 16) == now and sub(merged, 17)
+return {read(KEYS[1], now), merged}
 """
 )
-"""KEYS: the timeline. What is used of it; false where there is nothing to be read."""
+"""KEYS: the timeline, what is merged into it. Both, each false where there is none."""
+
+KEEP_MERGED = Script(ERA + "return redis.call('SET', KEYS[1], era() .. ARGV[1], 'PX', ARGV[2])")
+"""KEYS: what is merged into a timeline. ARGV: that, ms for which it is kept."""
 
 ACTORS = Script("return redis.call('GET', KEYS[1])")
 """KEYS: the actors of a timeline. They, packed."""
@@ -111,10 +127,11 @@ BEGIN = Script(
     _COMMON
     + """
 local timeline, actors, owned = KEYS[1], KEYS[2], KEYS[3]
-local owner, before, after, added, state, token, version, most, spare = unpack_args()
+local owner, before, after, added, state, token, version, most, spare, moment = unpack_args()
 local held = call('GET', actors) or ''
 if redis.sha1hex(held) ~= before then return false end
 local now = era()
+call('ZADD', owned, 'GT', moment, owner)
 if held == after then
   local head = call('GETRANGE', timeline, 0, HEAD - 1)
   if #head == HEAD then
@@ -128,16 +145,16 @@ end
 for at = 4, 3 + added do follow(KEYS[at], owner) end
 for at = 4 + added, #KEYS do unfollow(KEYS[at], owner) end
 call('SET', actors, after)
-call('SADD', owned, owner)
 write(timeline, state, now, token, version, NONE, '', most, spare)
 return token
 """.replace(
         "unpack_args()",
-        "ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])",
+        "ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]),"
+        " tonumber(ARGV[10])",
     )
 )
 """KEYS: the timeline, its actors, the shard's owners, the lists of actors that are new, of those that are left. ARGV: the owner, the
-digest of the actors it had, the ones it gets, how many are new, the state, a token, the version, entries, spare places.
+digest of the actors it had, the ones it gets, how many are new, the state, a token, the version, entries, spare places, now.
 
 The token with which it may be filled; false where it had other actors. A timeline of this version, era and these actors goes on:
 what it gathered is all that was delivered since it was begun.
@@ -261,16 +278,22 @@ DROP = Script(
     _COMMON
     + """
 if redis.sha1hex(call('GET', KEYS[2]) or '') ~= ARGV[2] then return -1 end
-for at = 4, #KEYS do unfollow(KEYS[at], ARGV[1]) end
-call('UNLINK', KEYS[2])
-call('SREM', KEYS[3], ARGV[1])
+for at = 5, #KEYS do unfollow(KEYS[at], ARGV[1]) end
+call('UNLINK', KEYS[2], KEYS[4])
+call('ZREM', KEYS[3], ARGV[1])
 return call('UNLINK', KEYS[1])
 """
 )
-"""KEYS: the timeline, its actors, the shard's owners, the lists of its actors. ARGV: the owner, the digest of the actors.
+"""KEYS: the timeline, its actors, the shard's owners, what is merged into it, the lists of its actors. ARGV: the owner, the digest of the actors.
 
 1 where there was one; -1 where it had other actors.
 """
 
-OWNERS = Script("return redis.call('SMEMBERS', KEYS[1])")
+OWNERS = Script("return redis.call('ZRANGE', KEYS[1], 0, -1)")
 """KEYS: the shard's owners."""
+
+VISITED = Script("for at = 1, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[at], ARGV[at + 1]) end return 1")
+"""KEYS: the shard's owners. ARGV: moments and owners, in turn."""
+
+IDLE = Script("return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'WITHSCORES')")
+"""KEYS: the shard's owners. ARGV: a moment. Those whose timelines were not looked at since, each with when that was."""

@@ -1,0 +1,1 @@
+"""What processes share of the User Service, by engine."""
