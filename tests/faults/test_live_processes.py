@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.postgres import PostgresDatabase
@@ -124,6 +125,9 @@ async def test_people_whose_process_is_killed_go_on_in_another_one_and_miss_noth
         readers = {name: Reader(who[name], sites, f"live-{1 + number % 2}") for number, name in enumerate(follows)}
         try:
             await until(lambda: all(one.streams for one in readers.values()))
+            with pytest.raises(InvalidStatus) as refused:
+                await sites["gateway-1"].stream(who[authors[0]])
+            assert refused.value.response.status_code == 503
             posting.start(servers["gateway-1"].url)
             await posting.more(ROUND)
             moved = [one for one in readers.values() if one.at == "live-1"]
