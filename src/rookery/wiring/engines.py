@@ -190,7 +190,11 @@ class Engines:
     def workers(self) -> Sequence[Watched]:
         """What works in the background for the engines, for a watchdog."""
         database = self.raw
-        found = [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        found: list[Watched] = [database.writer]
+        if not isinstance(database, SqliteDatabase):
+            found.append(database.turns.worker)
+            if database.replica is not None:
+                found += database.replica.workers
         return found if self.lease is None else [*found, self.lease.worker]
 
     async def close(self) -> None:
@@ -268,7 +272,12 @@ async def _postgres(
     """The database that the settings name, which other processes use, too."""
     postgres = module("rookery.infra.sql.postgres")
     database: PostgresDatabase = await asyncio.to_thread(
-        postgres.PostgresDatabase, settings.database, scan_limit=settings.scan_seconds, on_batch=committed
+        postgres.PostgresDatabase,
+        settings.database,
+        scan_limit=settings.scan_seconds,
+        on_batch=committed,
+        # A command decides by what it reads.
+        replica=settings.replica if serving else "",
     )
     try:
         await asyncio.to_thread(migrate, database, _MIGRATIONS)
