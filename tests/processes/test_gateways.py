@@ -27,7 +27,7 @@ def gateways(migrated: Postgres, redis_alone: RedisServer, tmp_path: Path) -> It
             for number in (1, 2):
                 folder = tmp_path / str(number)
                 folder.mkdir()
-                settings = {"database": url, "redis": redis_alone.url, "process": f"gateway-{number}"}
+                settings: dict[str, Any] = {"database": url, "redis": redis_alone.url, "process": f"gateway-{number}"}
                 server = stack.enter_context(Server(folder, **settings, famous_refresh_seconds=1))
                 clients.append(stack.enter_context(httpx.Client(base_url=server.url, timeout=20)))
             yield clients
