@@ -24,6 +24,8 @@ from rookery.infra.workers.port import Watched
 from rookery.kernel.clock import HOUR, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.services.live.presence import Tickets
+from rookery.services.live.stores.memory import MemoryPresence, MemoryTickets
 from rookery.services.timelines.rankings import SharedRankings
 from rookery.services.timelines.store import TimelineStore
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from rookery.infra.redis.client import RedisClient
     from rookery.infra.sql.postgres import PostgresDatabase
     from rookery.infra.telemetry.traces import Traces
+    from rookery.services.live.stores.redis import RedisPresence
     from rookery.services.users.stores.redis import RedisTokens
 
     Database = SqliteDatabase | PostgresDatabase
@@ -148,6 +151,22 @@ class Engines:
         from rookery.infra.objects import urls
 
         return urls.open_objects(self.settings.objects)
+
+    def presence(self) -> "MemoryPresence | RedisPresence":
+        if self.redis is None:
+            return MemoryPresence()
+        made = module("rookery.services.live.stores.redis")
+        return made.RedisPresence(self.redis, self.settings.process or "rookery")
+
+    def tickets(self) -> Tickets:
+        if self.redis is None:
+            return MemoryTickets()
+        return module("rookery.services.live.stores.redis").RedisTickets(self.redis, self.clock)
+
+    def has_turn(self, name: str) -> Callable[[], bool]:
+        """Tells whether this process does what one does for all, once it has asked for that turn."""
+        turns = self.raw.turns
+        return (lambda: True) if turns is None else lambda: turns.has(name)
 
     async def settled(self) -> None:
         """Wait until shared caches have heard of what was forgotten. Raises Unavailable where they are away."""
