@@ -38,7 +38,7 @@ defaults
     # A process that does not take a connection was sent nothing: any request goes to another one.
     option redispatch 1
     retries 3
-    retry-on conn-failure empty-response
+    retry-on conn-failure empty-response response-timeout
     timeout connect 2s
     timeout check 2s
     timeout queue 5s
@@ -87,6 +87,8 @@ _LIVE: Final = """\
 
 
 _GATEWAYS: Final = """\
+    # Whatever a gateway waits for, it gives up sooner: one that says nothing for so long stands still.
+    timeout server 10s
     # What somebody wrote is seen at once where they wrote it, and elsewhere a few milliseconds later.
     stick-table type string len 40 size 500k expire 30m
     stick on var(txn.who)
