@@ -47,6 +47,7 @@ def reachable(data: Data) -> Generator[Data]:
         yield Data(data.scale, Path(folder))
 
 
+@pytest.mark.timeout(400)  # a network of several processes takes its time to begin, on machines that are busy
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in NO_WRK else needs_wrk) for n in BENCHMARKS])
 def test_the_benchmark_measures_something(name, data, tmp_path):
     for engine in ENGINES.get(name, ()):
