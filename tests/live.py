@@ -103,6 +103,11 @@ class Stream:
             await self.socket.wait_closed()
         return self.ended()
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, and all was read that it told."""
+        return self._reading.done()
+
     def ended(self) -> tuple[int | None, str]:
         return self.socket.close_code, self.socket.close_reason or ""
 

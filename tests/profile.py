@@ -5,6 +5,7 @@ needed first, and ended with the session.
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -50,11 +51,15 @@ class _Engines:
             number = next(self._numbers) % _DATABASES
             self.redis.ask(f"SELECT {number}\r\nFLUSHDB")
             url = f"redis://127.0.0.1:{self.redis.port}/{number}"
+            if len(self._known) == _DATABASES:
+                # Of a test that has long ended.
+                self.postgres.drop(self._known.pop(next(iter(self._known)))["database"])
             found = self._known[folder] = {"database": self.postgres.create("made"), "redis": url}
         return found
 
     def end(self) -> None:
         self.redis.kill()
+        shutil.rmtree(self.redis.folder, ignore_errors=True)
         self.postgres.end()
 
 

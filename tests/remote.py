@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import pytest
-
 from rookery.infra.rpc.grpc_client import Channel, remote
 from rookery.infra.rpc.grpc_server import RpcServer
 from rookery.infra.rpc.port import Caller, ChannelPolicy, ServerPolicy
@@ -30,13 +28,6 @@ class Remote:
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._parts[-1], name, value)
-
-
-def needs_unicode(request: pytest.FixtureRequest) -> None:
-    """Skip a test of text with half a surrogate pair: callers refuse to send that, as tests/infra/rpc tells."""
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is not None and "\\ud" in repr(callspec.params):
-        pytest.skip("half a surrogate pair is not sent")
 
 
 @asynccontextmanager

@@ -113,7 +113,7 @@ def test_a_backup_is_verified_in_a_database_of_its_own_which_is_gone_afterwards(
     made = network.ok("backup", place, "--verify", "--json").json
     assert made["verified"]
     network.ok("backup", place, "--verify", "--backup", "latest")
-    assert rows(network.url, "SELECT count(*) FROM pg_database WHERE datname LIKE 'rookery_verify%'") == [(0,)]
+    assert rows(network.url, "SELECT count(*) FROM pg_database WHERE datname LIKE 'verify_rookery%'") == [(0,)]
 
 
 def test_what_redis_holds_of_a_later_state_is_not_believed_after_a_restore(network, other, place, redis_server):

@@ -113,6 +113,26 @@ def test_a_move_that_is_stopped_says_so_by_its_exit_code(network, target):
     assert json.loads(Rookery(network.data).ok("migrate", "--to", target, "--json").out)["completed_before"] is None
 
 
+def test_a_move_goes_on_after_the_database_was_killed(network):
+    lengthen(network.data)
+    server = Postgres()
+    try:
+        server.start()
+        url = server.create()
+        started = Rookery(network.data).start("migrate", "--to", url)
+        wait_for_events(url, 2)
+        server.kill()
+        _, err = started.communicate(timeout=60)
+        assert (started.returncode, err.count(b"\n")) == (1, 1)
+        assert b"the store is away" in err
+        server.start()
+        done = Rookery(network.data).ok("migrate", "--to", url, "--json").json
+        assert 0 < done["copied"] < sum(done["rows"].values())
+        assert done["timelines"] == 3
+    finally:
+        server.end()
+
+
 def wait_for_events(url: str, batches: int) -> None:
     """Until so many transactions of the long table are there, and not all."""
     until = time.monotonic() + 60

@@ -170,6 +170,12 @@ async def test_a_transaction_sees_what_it_has_written_and_others_do_not_until_it
     assert await store.one(GET, id=1) == (1, None, 0)
 
 
+async def test_what_may_lag_is_there_where_there_is_nowhere_else_to_read(store):
+    await store.write(lambda tx: tx.run(ADD, id=1))
+    assert await store.lagging.one(GET, id=1) == (1, None, 0)
+    assert await store.lagging.all(IDS) == await store.lagging.scan(lambda reader: reader.all(IDS)) == [(1,)]
+
+
 async def test_values_of_every_kind_come_back_as_they_were(store):
     full = Statement(insert(NOTES).values({name: bindparam(name) for name in ("id", "text", "count", "blob")}))
     big, text, blob = (1 << 63) - 1, "😀 it''s 100%_ :x\u0001\n", bytes(range(256))

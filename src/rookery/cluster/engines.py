@@ -264,7 +264,8 @@ class Postgres:
         names = {"role": Identifier(role), "password": Literal(password)}
         if not self.execute(SQL("SELECT FROM pg_roles WHERE rolname = {}").format(Literal(role))):
             self.execute(SQL("CREATE ROLE {role}").format(**names))
-        rights = SQL("LOGIN PASSWORD {password}" if database else "LOGIN REPLICATION PASSWORD {password}")
+        # `backup --verify` makes a database beside.
+        rights = SQL("LOGIN CREATEDB PASSWORD {password}" if database else "LOGIN REPLICATION PASSWORD {password}")
         self.execute(SQL("ALTER ROLE {role} ").format(**names) + rights.format(**names))
         if database and not self.execute(SQL("SELECT FROM pg_database WHERE datname = {}").format(Literal(database))):
             owned = SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0")

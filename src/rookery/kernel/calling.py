@@ -8,11 +8,21 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
+from typing import NamedTuple
 
 Headers = Mapping[str, str]
 """W3C Trace Context: `traceparent`, and `tracestate` where there is one."""
 
 NO_HEADERS: Headers = {}
+
+
+class Looking(NamedTuple):
+    """Somebody who only looks."""
+
+    viewer_id: int
+    """0 for a guest."""
+    since: float
+    """When they asked, by `time.monotonic`: what they did before, they know of."""
 
 
 class _Limit:
@@ -25,6 +35,7 @@ class _Limit:
 
 _limit: ContextVar[_Limit | None] = ContextVar("rookery_limit", default=None)
 _viewer: ContextVar[int | None] = ContextVar("rookery_viewer", default=None)
+_looking: ContextVar["Looking | None"] = ContextVar("rookery_looking", default=None)
 _trace: ContextVar[Headers] = ContextVar("rookery_trace", default=NO_HEADERS)
 
 
@@ -37,6 +48,13 @@ def remaining() -> float | None:
 def viewer() -> int | None:
     """The account on whose behalf this runs: 0 for a guest, None where nobody said."""
     return _viewer.get()
+
+
+def looking() -> Looking | None:
+    """Who only looks, and may be shown what is some seconds old, if not of before what they did themselves. None where nobody said
+    who looks, or where they act: what follows may rest on what is read.
+    """
+    return _looking.get()
 
 
 def trace() -> Headers:
@@ -58,25 +76,29 @@ def within(seconds: float) -> Generator[None]:
 
 
 @contextmanager
-def viewing(viewer_id: int) -> Generator[None]:
-    """What is called inside is called on behalf of this account; 0 is a guest."""
-    token = _viewer.set(viewer_id)
+def viewing(viewer_id: int, *, acting: bool = False) -> Generator[None]:
+    """What is called inside is called on behalf of this account; 0 is a guest. With `acting` it may change something."""
+    looks = None if acting else Looking(viewer_id, monotonic())
+    tokens = _viewer.set(viewer_id), _looking.set(looks)
     try:
         yield
     finally:
-        _viewer.reset(token)
+        _viewer.reset(tokens[0])
+        _looking.reset(tokens[1])
 
 
-def view(viewer_id: int) -> None:
-    """From here on, this task calls on behalf of this account; 0 is a guest."""
+def view(viewer_id: int, *, acting: bool = False) -> None:
+    """From here on, this task calls on behalf of this account; 0 is a guest. With `acting` it may change something."""
     _viewer.set(viewer_id)
+    _looking.set(None if acting else Looking(viewer_id, monotonic()))
 
 
 @contextmanager
 def received(seconds: float | None, viewer_id: int | None, headers: Headers) -> Generator[None]:
     """A call from elsewhere, with what came along with it; nothing of what was there before holds inside."""
     limit = None if seconds is None else _Limit(monotonic() + seconds)
-    tokens = _limit.set(limit), _viewer.set(viewer_id), _trace.set(headers)
+    looks = None if viewer_id is None else Looking(viewer_id, monotonic())
+    tokens = _limit.set(limit), _viewer.set(viewer_id), _trace.set(headers), _looking.set(looks)
     try:
         yield
     finally:
@@ -85,3 +107,4 @@ def received(seconds: float | None, viewer_id: int | None, headers: Headers) -> 
         _limit.reset(tokens[0])
         _viewer.reset(tokens[1])
         _trace.reset(tokens[2])
+        _looking.reset(tokens[3])

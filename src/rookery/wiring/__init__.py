@@ -9,6 +9,7 @@ import structlog
 
 from rookery import __version__
 from rookery.infra.events.erasing import LogEraser
+from rookery.infra.events.port import KeepingUp
 from rookery.infra.leases.files import FileLease, Held
 from rookery.infra.telemetry.prometheus import PrometheusMetrics
 from rookery.infra.workers.port import Worker
@@ -47,8 +48,9 @@ from rookery.services.timelines import affinities
 from rookery.services.timelines import consumers as timelines_consumers
 from rookery.services.timelines import live as timelines_live
 from rookery.services.timelines.affinities import Affinities
+from rookery.services.timelines.audience import Audience
 from rookery.services.timelines.consumers import Processor
-from rookery.services.timelines.live import LiveDelivery
+from rookery.services.timelines.live import LiveDelivery, LocalHearers
 from rookery.services.timelines.service import TimelineService
 from rookery.services.timelines.top import TopPolicy, TopService
 from rookery.services.tweets import consumers as tweets_consumers
@@ -104,6 +106,9 @@ from rookery.wiring.tracing import open_traces
 T = TypeVar("T")
 
 _log: Any = structlog.get_logger("rookery.wiring")
+
+_MEMORY = users_consumers.MEMORY, graph_consumers.GROUP, tweets_consumers.GROUP, moderation_consumers.GROUP
+"""The groups by which what is in this process's memory follows what others changed."""
 
 Readiness = Callable[[], Mapping[str, str]]
 """Each part that must work, and "ok" or what is wrong with it."""
@@ -219,8 +224,13 @@ class Network:
             policy=TopPolicy(int(settings.top_refresh_seconds * SECOND), settings.top_snapshots, weights(settings)),
             shared=engines.rankings(),
         )
-        self.deliveries = LiveDelivery(graph, self.log)
         self.live_store = LiveStore(database, self.log)
+        # Where streams are in this process alone, whom they hear of is known once for both.
+        audience = Audience()
+        local = Audience() if engines.shared else audience
+        keeping_up = KeepingUp(self.log, _MEMORY if engines.shared else ())
+        self.deliveries = LiveDelivery(graph, self.log, audience, self.live_store.people, keeping_up)
+        self.presence = engines.presence()
         self.live = LiveService(
             store=self.live_store,
             log=self.log,
@@ -229,11 +239,16 @@ class Network:
             reads=self.reads,
             graph=graph,
             deliveries=self.deliveries,
+            hearers=LocalHearers(graph, local, keeping_up),
+            presence=self.presence,
+            tickets=engines.tickets(),
             clock=clock,
             window=int(settings.live_replay_seconds * SECOND),
             heartbeat=settings.live_heartbeat_seconds,
             per_account=settings.live_streams_per_account,
             passed_on=PASSED_ON,
+            keeping_up=keeping_up,
+            has_turn=engines.has_turn(live_consumers.TURN),
         )
         archives = ArchiveStore(database)
         self.archive_maker = ArchiveMaker(
@@ -340,11 +355,14 @@ class Network:
         if self.runs("processor"):
             timelines_consumers.react(log, self.processor, durable=self.engines.shared)
             affinities.react(log, self.affinities)
-            timelines_live.react(log, self.deliveries, self.live.prepare)
+            timelines_live.react(log, self.deliveries)
         else:
             log.follow(timelines_consumers.GROUP)
+            log.follow(timelines_live.GROUP)
         if self.runs("live"):
             live_consumers.react(log, self.live)
+            if (turns := self.engines.raw.turns) is not None:
+                turns.want(live_consumers.TURN, lambda: None)
         if self.runs("notifications"):
             notifications_consumers.react(log, self.notification_store)
         await self.log.start()
@@ -364,7 +382,7 @@ class Network:
             "drafts": (self.drafts.worker,),
             "archives": (self.archives.worker,),
             "users": (self.erasing.worker,),
-            "live": (self.live.worker,),
+            "live": (self.live.worker, *self.presence.workers),
             "ops": (self.ops.worker,),
         }
         # Other processes may run the same services. (What works on a process's own memory does so in each.)

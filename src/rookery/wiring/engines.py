@@ -24,6 +24,8 @@ from rookery.infra.workers.port import Watched
 from rookery.kernel.clock import HOUR, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
 from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.services.live.presence import Tickets
+from rookery.services.live.stores.memory import MemoryPresence, MemoryTickets
 from rookery.services.timelines.rankings import SharedRankings
 from rookery.services.timelines.store import TimelineStore
 from rookery.services.timelines.stores.memory import MemoryTimelineStore
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from rookery.infra.redis.client import RedisClient
     from rookery.infra.sql.postgres import PostgresDatabase
     from rookery.infra.telemetry.traces import Traces
+    from rookery.services.live.stores.redis import RedisPresence
     from rookery.services.users.stores.redis import RedisTokens
 
     Database = SqliteDatabase | PostgresDatabase
@@ -149,6 +152,22 @@ class Engines:
 
         return urls.open_objects(self.settings.objects)
 
+    def presence(self) -> "MemoryPresence | RedisPresence":
+        if self.redis is None:
+            return MemoryPresence()
+        made = module("rookery.services.live.stores.redis")
+        return made.RedisPresence(self.redis, self.settings.process or "rookery")
+
+    def tickets(self) -> Tickets:
+        if self.redis is None:
+            return MemoryTickets()
+        return module("rookery.services.live.stores.redis").RedisTickets(self.redis, self.clock)
+
+    def has_turn(self, name: str) -> Callable[[], bool]:
+        """Tells whether this process does what one does for all, once it has asked for that turn."""
+        turns = self.raw.turns
+        return (lambda: True) if turns is None else lambda: turns.has(name)
+
     async def settled(self) -> None:
         """Wait until shared caches have heard of what was forgotten. Raises Unavailable where they are away."""
         try:
@@ -171,7 +190,11 @@ class Engines:
     def workers(self) -> Sequence[Watched]:
         """What works in the background for the engines, for a watchdog."""
         database = self.raw
-        found = [database.writer] if isinstance(database, SqliteDatabase) else [database.writer, database.turns.worker]
+        found: list[Watched] = [database.writer]
+        if not isinstance(database, SqliteDatabase):
+            found.append(database.turns.worker)
+            if database.replica is not None:
+                found += database.replica.workers
         return found if self.lease is None else [*found, self.lease.worker]
 
     async def close(self) -> None:
@@ -249,7 +272,12 @@ async def _postgres(
     """The database that the settings name, which other processes use, too."""
     postgres = module("rookery.infra.sql.postgres")
     database: PostgresDatabase = await asyncio.to_thread(
-        postgres.PostgresDatabase, settings.database, scan_limit=settings.scan_seconds, on_batch=committed
+        postgres.PostgresDatabase,
+        settings.database,
+        scan_limit=settings.scan_seconds,
+        on_batch=committed,
+        # A command decides by what it reads.
+        replica=settings.replica if serving else "",
     )
     try:
         await asyncio.to_thread(migrate, database, _MIGRATIONS)

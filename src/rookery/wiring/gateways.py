@@ -110,6 +110,7 @@ def public_app(network: "Network", ready: "Readiness") -> Any:
         ops=ops,
         archives=archives,
         live=live,
+        streams=network.live if network.runs("live") else None,
         record_interest=network.interests.note,
         clock=network.clock,
         metrics=network.metrics,

@@ -102,6 +102,10 @@ def _figures(network: "Network") -> Iterable[Metric]:
     )
     yield counter("rookery_streams_back", "Streams that came back with an offset", "as", live.figures.replayed)
     yield counter("rookery_live_deliveries", "Entries told to live people", "by", {"processor": delivery.told})
+    replica = getattr(network.database, "replica", None)
+    yield counter("rookery_replica_reads", "Reads that bear lag", "server", {} if replica is None else replica.reads)
+    lag = {} if replica is None else {"replica": replica.lag()}
+    yield gauge("rookery_replica_lag_seconds", "It has all that the primary had so long ago", "of", lag)
     watchdog = network.watchdog
     yield counters("rookery_worker_restarts", "Restarts of background workers", ("worker", "reason"), watchdog.restarts)
     yield gauge("rookery_worker_silence_seconds", "Time at work without a sign of life", "worker", watchdog.silences())

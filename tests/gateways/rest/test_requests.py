@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from rookery.infra.sql.port import Statement
+from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.kernel import calling
 from rookery.kernel.clock import ManualClock
 from tests.gateways.rest.conftest import Person, Server, post, problem, serving
 
@@ -257,3 +259,22 @@ async def test_what_breaks_inside_stays_inside(server: Server, ann: Person, caps
     assert "users_accounts" in logged
     for secret in (ann.token, "hidden-in-a-header"):
         assert secret not in logged
+
+
+async def test_what_lags_is_for_those_who_look_and_not_for_those_who_act(
+    server: Server, ann: Person, bob: Person, guest: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+
+    def lagging(self: SqliteDatabase) -> SqliteDatabase:
+        looking = calling.looking()
+        asked.append(None if looking is None else looking.viewer_id)
+        return self
+
+    monkeypatch.setattr(SqliteDatabase, "lagging", property(lagging))
+    for person, viewer_id in ((ann, int(ann.id)), (guest, 0)):
+        assert (await person.get(f"/v1/users/{bob.id}/followers")).status_code == 200
+        assert set(asked) == {viewer_id}
+        asked.clear()
+    assert (await ann.patch("/v1/users/me", json={"bio": "x"})).status_code == 200
+    assert set(asked) == {None}

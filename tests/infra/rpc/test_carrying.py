@@ -36,10 +36,11 @@ from tests.infra.rpc.contract import (
 )
 
 LOCAL = {
-    "rookery.services.live.contract.Live",
     "rookery.services.live.contract.Sink",
     "rookery.services.live.contract.Stream",
+    "rookery.services.live.contract.Streams",
     "rookery.services.moderation.contract.Acts",
+    "rookery.services.timelines.contract.Hearers",
     "rookery.services.tweets.contract.Screen",
     "rookery.services.users.contract.ProfileScreen",
 }

@@ -171,6 +171,14 @@ def test_durable_groups_go_on_where_they_were_and_so_do_offsets(folder, target):
     assert asyncio.run(work()) == 10
 
 
+def test_a_long_log_goes_into_the_first_partition_and_leaves_room_behind_it(folder, target):
+    change(folder, "INSERT INTO events_log VALUES (5000000, 1, 't', 'n', 1, 'k', '{}')")
+    moved(folder, target)
+    assert there(target, "SELECT tableoid::regclass::text FROM events_log") == [("events_log_0",)]
+    bounds = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'events_log_0'"
+    assert there(target, bounds) == [("FOR VALUES FROM (MINVALUE) TO ('5100001')",)]
+
+
 def test_text_with_nul_comes_with_the_replacement_character_and_is_told(folder, target):
     change(folder, "INSERT INTO events_log VALUES (1, 1, 't', 'n', 1, 'k', 'a' || char(0) || 'b')")
     found = moved(folder, target)

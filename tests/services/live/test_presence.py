@@ -154,7 +154,7 @@ async def test_presence_is_forgotten_after_the_time_in_which_one_may_come_back(t
 
         async def forgotten() -> bool:
             async with open_network(Settings(data=tmp_path)) as network:
-                stays, _ = await network.live_store.stays()
+                stays = await network.live_store.people()
                 return not stays
 
         assert await eventually(forgotten)

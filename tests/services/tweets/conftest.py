@@ -13,7 +13,7 @@ from rookery.kernel.pages import Page
 from rookery.services.tweets.contract import NewTweet, Tweet, TweetIngestion, TweetReads
 from rookery.services.users.contract import NewPerson, ProfileChange
 from rookery.wiring import Network
-from tests.remote import behind_grpc, needs_unicode
+from tests.remote import behind_grpc
 from tests.support import caught_up, network_in
 
 
@@ -67,7 +67,6 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClo
         if request.param == "local":
             yield world
         else:
-            needs_unicode(request)
             async with (
                 behind_grpc(network.ingestion, TweetIngestion) as world.ingestion,
                 behind_grpc(network.reads, TweetReads) as world.reads,

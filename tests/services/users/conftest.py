@@ -19,7 +19,7 @@ from rookery.services.users.contract import Client, Registration, SignedIn, User
 from rookery.services.users.rules import UsersPolicy
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
-from tests.remote import behind_grpc, needs_unicode
+from tests.remote import behind_grpc
 
 PASSWORD = "correct horse battery"
 SOMEWHERE = Client("tests", "192.0.2.1")
@@ -62,7 +62,6 @@ async def users(request: pytest.FixtureRequest, make: Make) -> AsyncIterator[Use
     if request.param == "local":
         yield made
     else:
-        needs_unicode(request)
         async with behind_grpc(made, Users) as called:
             yield called
 

@@ -1,9 +1,11 @@
 """Sessions and log-in attempts where several processes serve the same accounts."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +14,11 @@ from rookery.infra.events.sql import SqlEventLog
 from rookery.infra.limits.memory import MemoryLimits
 from rookery.infra.limits.redis import RedisLimits
 from rookery.infra.redis.client import RedisClient
+from rookery.infra.redis.port import Call
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY, ManualClock
-from rookery.kernel.errors import TooMany, Unauthorized
+from rookery.kernel.errors import TooMany, Unauthorized, Unavailable
 from rookery.kernel.ids import IdGenerator
 from rookery.kernel.visibility import State
 from rookery.services.users.consumers import react, react_shared
@@ -23,7 +26,7 @@ from rookery.services.users.contract import Identity, Registration, Role, Signed
 from rookery.services.users.rules import UsersPolicy
 from rookery.services.users.service import UsersService
 from rookery.services.users.store import UsersStore
-from rookery.services.users.stores.redis import RedisTokens
+from rookery.services.users.stores.redis import _FIND, RedisTokens
 from tests.conftest import MIGRATIONS
 from tests.engines import RedisServer, redis_alone, redis_cluster, redis_server
 from tests.services.users.conftest import PASSWORD, SOMEWHERE
@@ -225,6 +228,46 @@ async def test_what_was_read_before_a_session_ended_is_not_believed_after(shared
     assert await one.tokens.find(hash) == (identity, None)
     one.tokens.forget(identity.user_id)
     assert await one.tokens.find(hash) == (None, None), "at once, for this process"
+
+
+class Held(RedisClient):
+    """What it says of tokens may be held up."""
+
+    gate: asyncio.Event | None = None
+
+    async def run_all(self, calls: Sequence[Call]) -> list[Any | Unavailable]:
+        found = await super().run_all(calls)
+        if self.gate is not None and [call.script for call in calls] == [_FIND]:
+            await self.gate.wait()
+        return found
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_redis_said_before_it_was_told_is_not_believed_when_it_arrives(
+    redis_alone: RedisServer, before: bool
+) -> None:
+    client, hash = Held(redis_alone.url, limit=5), b"h" * 32
+    tokens, identity = RedisTokens(client), Identity(7, 8, ("read",), Role.PERSON, 9)
+    try:
+        _, ticket = await tokens.find(hash)
+        assert ticket is not None
+        tokens.put(hash, identity, ticket)
+        await tokens.settle()
+        assert await tokens.find(hash) == (identity, None)
+        client.gate = asyncio.Event()
+        if before:
+            tokens.forget(7)
+        asked = asyncio.ensure_future(tokens.find(hash))
+        if not before:
+            await asyncio.sleep(0.1)
+            tokens.forget(7)
+        await tokens.settle()
+        client.gate.set()
+        assert (await asked)[0] is None
+        assert (await tokens.find(hash))[0] is None
+    finally:
+        await tokens.close()
+        await client.close()
 
 
 async def test_what_ended_while_nobody_was_there_to_tell_redis_is_told_by_who_comes_next(

@@ -37,7 +37,7 @@ from rookery.gateways.rest.present import Presenter
 from rookery.gateways.rest.runner import Runner
 from rookery.gateways.rest.site import Ready, site_operations
 from rookery.gateways.rest.streaming import StreamOptions, Writer
-from rookery.gateways.rest.streams import StreamCalls
+from rookery.gateways.rest.streams import StreamCalls, refused
 from rookery.gateways.rest.tweets import TweetCalls
 from rookery.infra.telemetry.port import Requests
 from rookery.kernel.clock import Clock
@@ -45,7 +45,7 @@ from rookery.kernel.errors import Malformed, RookeryError
 from rookery.services.archives.contract import Archives
 from rookery.services.drafts.contract import Drafts
 from rookery.services.graph.contract import Choices, Graph
-from rookery.services.live.contract import Live
+from rookery.services.live.contract import Live, Streams
 from rookery.services.moderation.contract import Moderation
 from rookery.services.notifications.contract import Notifications
 from rookery.services.ops.contract import Ops
@@ -89,6 +89,7 @@ def create_app(
     notifications: Notifications,
     ops: Ops,
     live: Live,
+    streams: Streams | None,
     clock: Clock,
     metrics: Requests,
     ready: Ready,
@@ -103,7 +104,8 @@ def create_app(
     """The application that serves the API, its reference and its health.
 
     `ready` tells the state of each part the server needs, `record_interest` takes note of what people look at. Neither may
-    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it. `pages` answers all that is not the API's.
+    block or raise. `access` is told of requests; `fragments` keeps pieces of answers, for whoever wants to clear it. `pages` answers all that is not the API's. `streams` is None where other
+    processes have them.
     """
     presenter = Presenter(graph, reads)
     fragments = Fragments() if fragments is None else fragments
@@ -115,7 +117,7 @@ def create_app(
         public_reads=options.public_reads,
         body_limit=options.body_limit,
         limits=limits,
-        redeem=live.redeem,
+        redeem=refused if streams is None else streams.redeem,
     )
     operations = [
         *AccountCalls(users=users, graph=graph, presenter=presenter, interests=interests).operations(),
@@ -133,6 +135,7 @@ def create_app(
         *OpsCalls(ops=ops).operations(),
         *StreamCalls(
             live=live,
+            streams=streams,
             writer=Writer(fragments, options.streams),
             options=options.streams,
             origins=options.cors_origins,

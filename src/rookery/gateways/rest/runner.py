@@ -103,7 +103,7 @@ class Runner:
             self._count(operation, None, address, trace)
             raise
         self._count(operation, identity, address, trace)
-        calling.view(0 if identity is None else identity.user_id)
+        calling.view(0 if identity is None else identity.user_id, acting=operation.method != "GET")
         if identity is not None:
             trace.user_id = identity.user_id
         query = parsing.query(scope["query_string"], operation.known_parameters)

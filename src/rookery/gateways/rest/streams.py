@@ -15,9 +15,10 @@ from rookery.gateways.rest.calls import Access, Answer, Call, Operation, Paramet
 from rookery.gateways.rest.present import encode, rfc3339
 from rookery.gateways.rest.shapes import ID_PATTERN
 from rookery.gateways.rest.streaming import Channel, EventChannel, SocketChannel, StreamOptions, Writer
-from rookery.kernel.errors import Forbidden, Invalid, Malformed
+from rookery.kernel.errors import Forbidden, Invalid, Malformed, Unavailable
 from rookery.kernel.ids import parse_id
-from rookery.services.live.contract import MOST_WATCHED, Live, Stream
+from rookery.services.live.contract import MOST_WATCHED, Live, Stream, Streams
+from rookery.services.users.contract import Identity
 
 _TAG: Final = "streams"
 _PATH: Final = "/v1/stream"
@@ -47,9 +48,14 @@ _PARAMETERS: Final = (
 class StreamCalls:
     """The calls about streams and presence."""
 
-    def __init__(self, *, live: Live, writer: Writer, options: StreamOptions, origins: Collection[str]) -> None:
-        """`origins` are those whose pages may open WebSockets, beside the server's own; `*` for all."""
+    def __init__(
+        self, *, live: Live, streams: Streams | None, writer: Writer, options: StreamOptions, origins: Collection[str]
+    ) -> None:
+        """`streams` is None where other processes have them. `origins` are those whose pages may open WebSockets, beside the
+        server's own; `*` for all.
+        """
         self._live = live
+        self._streams = streams
         self._writer = writer
         self._options = options
         self._origins = frozenset(origins)
@@ -116,10 +122,12 @@ class StreamCalls:
         watch = [parse_id(one, "watch") for one in query["watch"].split(",")] if query.get("watch") else []
         if len(watch) > MOST_WATCHED:
             raise Invalid("{field} names more than {max}", field="watch", max=MOST_WATCHED, code="too_many_values")
-        identity = call.me
+        identity, streams = call.me, self._streams
+        if streams is None:
+            raise _elsewhere()
 
         async def begin(channel: Channel) -> Stream:
-            return await self._live.open(identity, channel, after=after, watch=watch)
+            return await streams.open(identity, channel, after=after, watch=watch)
 
         if headers.get("upgrade", "").lower() == "websocket":
             return Answer(status=101, headers=self._handshake(call), takeover=self._taking(SocketChannel, begin))
@@ -183,6 +191,15 @@ class StreamCalls:
         """Choose whether to be seen."""
         await self._live.show_presence(call.viewer_id, call.body(shapes.PresenceChoice).visible)
         return await self.presence(call)
+
+
+async def refused(ticket: str) -> Identity:
+    """Redeems no ticket, where other processes have streams: it stays good. Raises Unavailable."""
+    raise _elsewhere()
+
+
+def _elsewhere() -> Unavailable:
+    return Unavailable("streams are not served here; please try again", code="no_streams", retry_after=1)
 
 
 def _offset(text: str | None) -> int | None:

@@ -133,7 +133,7 @@ class PageRunner:
         limited = self._limits.take(session, visit.address, write=write, now=time.monotonic())
         trace.limits = limited.headers
         limited.check()
-        calling.view(0 if identity is None else identity.user_id)
+        calling.view(0 if identity is None else identity.user_id, acting=write)
         if identity is not None:
             visit.identity = identity
             visit.me = (await self._users.get([identity.user_id])).get(identity.user_id)

@@ -34,6 +34,7 @@ class Group:
         wanted: Callable[[Event], bool] | None = None,
         linger: float = 0.0,
         prepare: Callable[[], Awaitable[None]] | None = None,
+        before: Handler | None = None,
         from_head: bool = False,
         durable: bool = False,
         stored_as: str = "",
@@ -44,7 +45,9 @@ class Group:
         self.durable = durable or in_transaction is not None
         """Whether it goes on after a restart where it was."""
         self.prepare = prepare
-        """What is yet to be awaited before the first batch."""
+        self.prepared = prepare is None
+        """Whether that was awaited, since it is this process's turn."""
+        self.before = before
         self.from_head = from_head
         """Where it begins when it is new: at the log's end."""
         self.linger = linger

@@ -147,9 +147,10 @@ class Partitions:
         try:
             return await self._database.write(hurried)
         except Unavailable as error:
-            if error.code != "busy":
+            # Busy with readers, or with looking through very much that is among the rest.
+            if error.code not in ("busy", "timeout"):
                 raise
-            _log.info("the partitions of the event log are in use; they are changed another time")
+            _log.info("the partitions of the event log are in use; they are changed another time", error=error.code)
             return 0
 
 

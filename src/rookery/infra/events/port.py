@@ -5,14 +5,18 @@ own offset. Delivery is at least once; handlers converge: they reread the key's 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Protocol, dataclass_transform
+from typing import Any, ClassVar, Final, Protocol, dataclass_transform
 
 import msgspec
 from msgspec import StructMeta
 
 from rookery.infra.sql.port import Transaction
 from rookery.kernel.clock import Millis
+from rookery.kernel.errors import Unavailable
 from rookery.kernel.pages import Page
+
+_PATIENCE: Final = 5.0
+"""Seconds in which what is kept in memory has to keep up with the log."""
 
 EVENT_TYPES: dict[str, type["Event"]] = {}
 """Every event type that the imported contracts declare, by name."""
@@ -174,6 +178,7 @@ class EventLog(Outbox, Protocol):
         wanted: Callable[[Event], bool] | None = None,
         linger: float = 0.0,
         prepare: Callable[[], Awaitable[None]] | None = None,
+        before: Handler | None = None,
         from_head: bool = False,
     ) -> None:
         """A durable group: the handler's effect and the group's offset are committed together. A group that is new starts
@@ -181,7 +186,10 @@ class EventLog(Outbox, Protocol):
 
         Events that are not `wanted` are passed over without a transaction. One that is in no hurry may `linger` for so many
         seconds between batches, so that they grow, unless somebody waits for it to have `reached` an offset. `prepare` is awaited
-        before the first batch, whenever the log is started: what the group needs in memory is loaded while others work already.
+        before the first batch, whenever the log is started or it becomes this process's turn: what the group needs in memory is
+        loaded while others work already. `before` is awaited with the events of each batch, before any is asked to be `wanted`, and
+        outside of the transaction: what they change in that memory is changed first. Where either raises, the group waits and tries
+        again.
         """
         ...
 
@@ -234,6 +242,26 @@ class EventAdmin(Protocol):
     async def find(self, offset: int) -> Logged | None:
         """The event at `offset`, from the log or from where a group parked it; None where neither has it."""
         ...
+
+
+class KeepingUp:
+    """What a process keeps in memory of what others change, which it hears of by volatile groups of its own."""
+
+    def __init__(self, log: EventLog, groups: Sequence[str]) -> None:
+        """`groups` are those by which it hears; none where this process alone changes what it keeps."""
+        self._log = log
+        self._groups = groups
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process alone changes what it keeps."""
+        return not self._groups
+
+    async def with_(self, offset: int) -> None:
+        """Wait until it has heard of everything up to `offset` of the log. Raises Unavailable where that takes too long."""
+        for group in self._groups:
+            if not await self._log.reached(group, offset, _PATIENCE):
+                raise Unavailable("the store is busy; try again", code="behind", retry_after=1)
 
 
 def decode(name: str, body: str | bytes) -> Event | None:

@@ -162,11 +162,15 @@ class SqlEventLog:
         wanted: Callable[[Event], bool] | None = None,
         linger: float = 0.0,
         prepare: Callable[[], Awaitable[None]] | None = None,
+        before: Handler | None = None,
         from_head: bool = False,
     ) -> None:
         self._add(
-            Group(group, topics, None, handler, wanted=wanted, linger=linger, prepare=prepare, from_head=from_head)
-        )
+            Group(
+                group, topics, None, handler,
+                wanted=wanted, linger=linger, prepare=prepare, before=before, from_head=from_head,
+            )
+        )  # fmt: skip
 
     def _add(self, group: Group) -> None:
         if group.name in self._groups:
@@ -244,21 +248,21 @@ class SqlEventLog:
                 if not self._has_turn(group):
                     await self._stand_by(group)
                     continue
-                if group.prepare is not None:
+                if group.prepare is not None and not group.prepared:
                     group.worker.rest()
                     await group.prepare()
                     group.worker.beat()
-                    group.prepare = None
+                    group.prepared = True
                 if group.in_hand is not None:
                     await self._resume(group, group.in_hand)
                 if group.retry_at is not None and self._is_due(group.retry_at):
                     await self._retry(group)
                 rows: Sequence[Row] = ()
                 if recent := self._recent.after(group.offset, _BATCH):
-                    wanted = [item for item in recent if group.concerns(item.event)]
-                    await self._deliver(group, wanted, recent[-1].offset)
+                    await self._deliver(group, await self._choose(group, recent), recent[-1].offset)
                 elif rows := await self._database.all(t.READ, after=group.offset, limit=_BATCH):
-                    await self._deliver(group, await self._decode(group, rows), rows[-1][0])
+                    items = await self._decode(group, rows)
+                    await self._deliver(group, await self._choose(group, items), rows[-1][0])
                 if recent or rows:
                     group.worker.beat()
                     # A busy group must not keep requests waiting.
@@ -284,6 +288,7 @@ class SqlEventLog:
     async def _stand_by(self, group: Group) -> None:
         """Follow the process whose turn it is, until it ends; then go on where it was."""
         group.in_hand = None
+        group.prepared = group.prepare is None
         row = await self._database.one(t.GROUP, name=group.stored_as)
         if row is not None and row[0] > group.offset:
             group.saved = row[0]
@@ -343,7 +348,7 @@ class SqlEventLog:
         group.worker.beat()
 
     async def _decode(self, group: Group, rows: Sequence[Row]) -> list[Appended]:
-        """Those of the rows that concern the group; what can't be read is parked."""
+        """The events of the group's topics among the rows; what can't be read is parked."""
         batch: list[Appended] = []
         for offset, at, topic, name, body in rows:
             if topic not in group.topics:
@@ -354,9 +359,15 @@ class SqlEventLog:
                 # Without the offset, which may not pass what was not handled yet.
                 await self._park(group, offset, name, error)
                 continue
-            if event is not None and group.concerns(event):
+            if event is not None:
                 batch.append(Appended(offset, at, event))
         return batch
+
+    async def _choose(self, group: Group, items: Sequence[Appended]) -> list[Appended]:
+        """Those that concern the group, once it has looked at all of its topics' before."""
+        if group.before is not None and (known := [item for item in items if item.event.topic in group.topics]):
+            await group.before(known)
+        return [item for item in items if group.concerns(item.event)]
 
     async def _deliver(self, group: Group, batch: Sequence[Appended], last: int) -> None:
         """Hand over what concerns the group of the events up to the offset `last`."""

@@ -145,6 +145,7 @@ class NodeLease:
         if not await self._database.write(self._renew):
             _log.warning("another process has the node; taking another one", node=self.node)
             await self._take()
+            _log.info("the process goes on as another node", node=self.node)
 
     # --- in transactions
 
@@ -179,7 +180,7 @@ class NodeLease:
             tx.after_commit(taken)
 
         await self._database.write(work)
-        _log.info("node taken", node=self.node, token=self._token)
+        _log.debug("node taken", node=self.node, token=self._token)
 
     def _now(self, tx: Transaction) -> Millis:
         """The database's clock. Raises ClockAhead where this process's is too far ahead of it."""

@@ -151,8 +151,8 @@ class Sized(Protocol):
         ...
 
 
-class Database(Protocol):
-    """Relational storage. Safe to use from the event loop only."""
+class Reads(Protocol):
+    """What a store is asked. Safe to use from the event loop only."""
 
     async def one(self, statement: Statement, **params: Value) -> Row | None:
         """A point read on the latest committed data: the first row, or None. Must be an index lookup."""
@@ -166,6 +166,19 @@ class Database(Protocol):
         """Run `work` on one consistent view, off the event loop. Raises Unavailable where it exceeds the time limit.
 
         What the statements of `work` may read is what was committed before the first of them.
+        """
+        ...
+
+
+class Database(Reads, Protocol):
+    """Relational storage."""
+
+    @property
+    def lagging(self) -> Reads:
+        """The same data as it was some seconds ago at most, where that is cheaper to read; never of before a change that the
+        account has made on whose behalf it is read (`kernel.calling.looking`). Scans may be run a second time.
+
+        For pages that are shown and forgotten. Nothing that it answers may be decided by, or kept where others look.
         """
         ...
 

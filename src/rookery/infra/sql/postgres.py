@@ -1,42 +1,33 @@
 """Relational storage in a PostgreSQL database.
 
 What changes it goes through its writer (`postgres_writer`). Reads run in threads, each with a connection of its own, and so do
-scans, apart from them: none waits for longer than a limit, whatever the server does.
+scans, apart from them (`postgres_readers`). What may lag can be read from a replica (`postgres_replica`).
 """
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from rookery.infra.sql.port import Reader, Row, Sizes, Statement, Transaction, Value
-from rookery.infra.sql.postgres_connect import Connection, connect, server_of
-from rookery.infra.sql.postgres_errors import cannot_open, is_lost, translate
+from rookery.infra.sql.port import Reader, Reads, Row, Sizes, Statement, Transaction, Value
+from rookery.infra.sql.postgres_connect import connect, server_of
+from rookery.infra.sql.postgres_errors import cannot_open, translate
 from rookery.infra.sql.postgres_listen import Ear
-from rookery.infra.sql.postgres_statements import LimitedReader, Session
+from rookery.infra.sql.postgres_readers import Readers
+from rookery.infra.sql.postgres_replica import Replica, position_of
 from rookery.infra.sql.postgres_verify import verify
 from rookery.infra.sql.postgres_writer import Writer, closed
 
 T = TypeVar("T")
 
-_MARGIN: Final = 0.5
-"""Seconds that an answer may take beyond the time limit that the server knows itself."""
+_REPLICA: Final = 1.0
+"""Seconds that a replica has for a short read; then the primary is asked."""
 
 _MIGRATION: Final = 600.0
 """Seconds that a statement of a migration may take."""
-
-_SETTINGS: Final[dict[str, str | int]] = {
-    "client_connection_check_interval": 1000,
-    "tcp_keepalives_idle": 5,
-    "tcp_keepalives_interval": 2,
-    "tcp_keepalives_count": 3,
-}
 
 
 class PostgresDatabase:
@@ -53,20 +44,20 @@ class PostgresDatabase:
         busy_timeout: float = 4.0,
         patience: float = 4.0,
         on_batch: Callable[[int], None] | None = None,
+        replica: str = "",
+        max_lag: float = 5.0,
     ) -> None:
         """`url` is postgresql://user:password@host:port/database, with any option that libpq knows. `read_limit` and `scan_limit`
         are the times that a short read and a read transaction may take, `busy_timeout` how long to wait for another process's
         write, `patience` how long for any one answer while writing (all s); `on_batch` is told the size of each group commit, on
-        the event loop. Raises Unavailable where the database can't be reached.
+        the event loop. `replica` is the URL of a server that follows this one, and is not read while it is further behind than
+        `max_lag` seconds. Raises Unavailable where the database can't be reached.
         """
         self.dialect = "postgresql"
         self._url = make_conninfo(url)
-        self._read_limit = read_limit
         self._scan_limit = scan_limit
-        self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="rookery-read")
-        self._scanners = ThreadPoolExecutor(scan_threads, thread_name_prefix="rookery-scan")
-        self._connections = threading.local()
-        self._opened: set[Connection] = set()
+        limits: dict[str, Any] = {"read_threads": read_threads, "scan_threads": scan_threads}
+        self._readers = Readers(self._url, read_limit=read_limit, scan_limit=scan_limit, **limits)
         self._started = False
         self._closed = False
         try:
@@ -75,6 +66,14 @@ class PostgresDatabase:
             raise cannot_open(server_of(self._url), error) from error
         self.turns = Ear(self._url, lambda: self._writing.backend, self.all)
         """Whose turn it is, where several processes would do the same; and what listens to their commits."""
+        self.replica: Replica | None = None
+        """Where `lagging` reads; None without `replica`."""
+        if replica:
+            url = make_conninfo(replica)
+            limits = {**limits, "position_of": position_of}
+            there = Readers(url, read_limit=min(read_limit, _REPLICA), scan_limit=scan_limit, **limits)
+            self.replica = Replica(url, there, self, self._url, max_lag)
+            self._writing.on_write = self.replica.wrote
         self.writer = self._writing.thread
         """The thread that writes, for a watchdog."""
 
@@ -82,6 +81,8 @@ class PostgresDatabase:
         """Begin to serve, on the running event loop."""
         self._started = True
         self._writing.start()
+        if self.replica is not None:
+            self.replica.start()
 
     async def close(self) -> None:
         """Finish what waits, and let go of the connections. Safe to call twice."""
@@ -93,10 +94,9 @@ class PostgresDatabase:
             await self._writing.close()
         else:
             self.disconnect()
-        for threads in (self._readers, self._scanners):
-            await asyncio.to_thread(threads.shutdown)
-        for raw in self._opened:
-            raw.close()
+        await self._readers.close()
+        if self.replica is not None:
+            await self.replica.close()
 
     def disconnect(self) -> None:
         """Let go of a database that was not started."""
@@ -115,60 +115,23 @@ class PostgresDatabase:
     async def _read(self, statement: Statement, params: dict[str, Any]) -> list[Row]:
         if self._closed:
             raise closed()
-        deadline = time.monotonic() + self._read_limit
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read_here, statement, params, deadline)
-
-    def _read_here(self, statement: Statement, params: dict[str, Any], deadline: float) -> list[Row]:
-        if time.monotonic() > deadline:
-            # It waited for a thread all the time: the others have it no better.
-            raise translate(psycopg.OperationalError("every connection waits for an answer"))
         try:
-            return self._again(lambda raw: Session(raw).all(statement, **params), self._read_limit)
+            return await self._readers.read(statement, params)
         except psycopg.Error as error:
             raise translate(error) from error
 
     async def scan(self, work: Callable[[Reader], T]) -> T:
         if self._closed:
             raise closed()
-        return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, work)
-
-    def _scan(self, work: Callable[[Reader], T]) -> T:
-        deadline = time.monotonic() + self._scan_limit
-        limit = max(1, int(self._scan_limit * 1000))
-        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {limit}".encode()
         try:
-            self._again(lambda raw: raw.execute(begin, prepare=False), self._scan_limit)
-            raw = self._connection(self._scan_limit)
-            try:
-                return work(LimitedReader(raw, deadline))
-            finally:
-                if not raw.closed:
-                    raw.execute(b"ROLLBACK", prepare=False)
+            return await self._readers.scan(work)
         except psycopg.Error as error:
             raise translate(error) from error
 
-    def _again(self, act: Callable[[Connection], T], limit: float) -> T:
-        """Do something that may be done twice, a second time where the connection was lost since it was used the last time."""
-        raw = self._connection(limit)
-        try:
-            return act(raw)
-        except psycopg.Error as error:
-            if not is_lost(error) or raw.stalled:
-                raise
-        raw.close()
-        return act(self._connection(limit))
-
-    def _connection(self, limit: float) -> Connection:
-        """The thread's own."""
-        raw: Connection | None = getattr(self._connections, "raw", None)
-        if raw is None or raw.closed:
-            if raw is not None:
-                self._opened.discard(raw)
-            settings = {"statement_timeout": int(limit * 1000), "default_transaction_read_only": "on", **_SETTINGS}
-            raw = self._connections.raw = connect(self._url, patience=limit + _MARGIN, **settings)
-            self._opened.add(raw)
-        return raw
+    @property
+    def lagging(self) -> Reads:
+        """The replica, and this one for what must not be read there."""
+        return self if self.replica is None else self.replica
 
     # --- writing
 

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL that never wait for longer than they were told to."""
 
+import time
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -39,6 +40,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     stalled = False
     """Whether it was closed because an answer took longer."""
 
+    opened = 0.0
+    """When it was there, by `time.monotonic`."""
+
+    position = 0
+    """How far its server was then, where somebody asked."""
+
     def wait(self, gen: PQGen[T], interval: float = _CHECK, timeout: float | None = None) -> T:
         """As the driver does, but for so long only."""
         if timeout is not None:
@@ -76,6 +83,7 @@ def connect(url: str, *, patience: float, **settings: str | int) -> Connection:
     """A new connection with these settings of the server's. Raises the driver's errors."""
     made = Connection.connect(url, **_arguments(patience, settings))
     made.patience = patience
+    made.opened = time.monotonic()
     # Statements come again and again: parsed and planned at the second time, and kept.
     made.prepare_threshold = 1
     made.prepared_max = 1_000

@@ -177,7 +177,7 @@ def compare(url: str, rows: dict[str, int], sequences: dict[str, int]) -> list[s
 @contextmanager
 def beside(url: str) -> Generator[str]:
     """The URL of a new database on the same server, which is gone afterwards. Raises Unavailable."""
-    name = f"rookery_verify_{secrets.token_hex(6)}"
+    name = f"verify_rookery_{secrets.token_hex(6)}"
     with _connect(url) as raw:
         with _told(url):
             # Whatever was added to the server's usual template is not to get among it.

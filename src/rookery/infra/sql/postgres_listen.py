@@ -156,7 +156,7 @@ class Ear:
 
     async def _tick(self, raw: AsyncConnection) -> None:
         asked = time.monotonic()
-        if asked > self._answered + _DOUBT:
+        if self._held and asked > self._answered + _DOUBT:
             # Somebody else may have had them meanwhile; whoever relies on one looks again. Where the server has not let go of them,
             # this does: each is held once, or it could not be let go of later.
             self._lose()

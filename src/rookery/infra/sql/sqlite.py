@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import apsw
 import structlog
 
-from rookery.infra.sql.port import Reader, Row, Sizes, Statement, Transaction, Value
+from rookery.infra.sql.port import Reader, Reads, Row, Sizes, Statement, Transaction, Value
 from rookery.infra.sql.sqlite_connect import APPLICATION_ID as APPLICATION_ID
 from rookery.infra.sql.sqlite_connect import connect, pragma
 from rookery.infra.sql.sqlite_damage import DamageWatch, verify
@@ -107,6 +107,11 @@ class SqliteDatabase:
     async def all(self, statement: Statement, **params: Value) -> list[Row]:
         with self._guard:
             return self._reader.all(statement, **params)
+
+    @property
+    def lagging(self) -> Reads:
+        """There is nowhere else to read."""
+        return self
 
     async def scan(self, work: Callable[[Reader], T]) -> T:
         if self._closed:

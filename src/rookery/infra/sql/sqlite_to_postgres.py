@@ -210,11 +210,27 @@ class Mover:
             )
         with self._raw.transaction():
             self._raw.execute(f"TRUNCATE {', '.join(_quoted(table.name) for table in self._tables)}".encode())
+            self._make_room()
             self._raw.execute(
                 "INSERT INTO sql_moves VALUES (%s, %s, NULL, %s)",
                 [self._source, self._clock.now(), self._noted(_State())],
             )
         return _State(), None
+
+    def _make_room(self) -> None:
+        """Have the first partition of the event log reach beyond all that comes, as it does where the table was filled before it was
+        divided (migration 0017).
+        """
+        parts = self._raw.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events_log'::regclass ORDER BY 1"
+        ).fetchall()
+        # A server that was started on the empty database may have made others, which stay where they are.
+        if parts == [("events_log_0",), ("events_log_rest",)]:
+            self._raw.execute("ALTER TABLE events_log DETACH PARTITION events_log_0")
+            self._raw.execute(
+                "ALTER TABLE events_log ATTACH PARTITION events_log_0 "
+                f"FOR VALUES FROM (MINVALUE) TO ({self._head() + 100_001})".encode()
+            )
 
     def _require_unchanged(self, rows: dict[str, int]) -> None:
         """Raises CannotMove where the folder has gone on since it was moved."""

@@ -8,6 +8,7 @@ import structlog
 
 from rookery.infra.objects.port import Objects
 from rookery.infra.workers.port import Worker
+from rookery.kernel import calling
 from rookery.kernel.clock import Clock, Millis
 from rookery.kernel.erasing import Outcome
 from rookery.kernel.errors import Conflict, NotFound, RookeryError, TooMany
@@ -137,7 +138,8 @@ class ArchivesService:
             self.worker.beat()
 
         try:
-            await self._maker.make(archive.user_id, put, self.worker.beat)
+            with calling.viewing(archive.user_id):
+                await self._maker.make(archive.user_id, put, self.worker.beat)
         except RookeryError as error:
             if error.status >= 500:
                 raise

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from rookery.infra.events.port import Outbox
-from rookery.infra.sql.port import Database, Reader, Statement, Transaction
+from rookery.infra.sql.port import Database, Reader, Reads, Statement, Transaction
 from rookery.kernel.clock import Millis
 from rookery.kernel.erasing import Outcome
 from rookery.kernel.ids import MAX_ID, IdGenerator
@@ -195,11 +195,11 @@ class GraphStore:
 
     async def followers(self, user_id: int, page: Page) -> Slice[Edge]:
         """Who follows `user_id`, newest follow first."""
-        return await self._page(t.LIST_FOLLOWERS, user_id, page)
+        return await self._page(t.LIST_FOLLOWERS, user_id, page, self._database.lagging)
 
     async def following(self, user_id: int, page: Page) -> Slice[Edge]:
         """Whom `user_id` follows, newest follow first."""
-        return await self._page(t.LIST_FOLLOWING, user_id, page)
+        return await self._page(t.LIST_FOLLOWING, user_id, page, self._database.lagging)
 
     async def requests(self, user_id: int, page: Page) -> Slice[Edge]:
         """Who waits for approval by `user_id`, newest first."""
@@ -215,15 +215,15 @@ class GraphStore:
 
     async def edges(self, user_id: int, of: EdgeList, after: int, limit: int) -> list[Edge]:
         """As `contract.Graph.edges`."""
-        rows = await self._database.all(_LISTS[of].newer, user_id=user_id, cursor=after, limit=limit)
+        rows = await self._database.lagging.all(_LISTS[of].newer, user_id=user_id, cursor=after, limit=limit)
         return [Edge(*row) for row in rows]
 
-    async def _page(self, listing: t.Listing, user_id: int, page: Page) -> Slice[Edge]:
+    async def _page(self, listing: t.Listing, user_id: int, page: Page, reads: Reads | None = None) -> Slice[Edge]:
         if page.after is not None:
             statement, cursor = listing.newer, page.after
         else:
             statement, cursor = listing.older, MAX_ID if page.before is None else page.before
-        rows = await self._database.all(statement, user_id=user_id, cursor=cursor, limit=page.limit + 1)
+        rows = await (reads or self._database).all(statement, user_id=user_id, cursor=cursor, limit=page.limit + 1)
         return slice_of([Edge(*row) for row in rows], page, lambda edge: edge.id)
 
     async def followers_among(self, user_id: int, ids: Sequence[int]) -> set[int]:
@@ -242,8 +242,8 @@ class GraphStore:
         return {row[0] for row in await self._database.all(statement, user_id=user_id, ids=ids)}
 
     async def counts(self, user_ids: Sequence[int]) -> dict[int, Counts]:
-        """Counts of those of `user_ids` who have or had any edges."""
-        return {row[0]: Counts(*row[1:]) for row in await self._database.all(t.COUNTS, ids=user_ids)}
+        """Counts of those of `user_ids` who have or had any edges. To be shown: they may lag."""
+        return {row[0]: Counts(*row[1:]) for row in await self._database.lagging.all(t.COUNTS, ids=user_ids)}
 
     # --- for operators
 

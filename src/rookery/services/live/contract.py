@@ -1,6 +1,6 @@
 """The User Live service's contract: streams, tickets for them, and presence.
 
-A stream lives in the process that holds its connection, so `Live` is called where the connection is.
+A stream lives in the process that holds its connection, so `Streams` is called where the connection is; `Live` from anywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,6 @@ import msgspec
 from rookery.infra.events.port import Event
 from rookery.infra.rpc.port import rpc
 from rookery.kernel.clock import Millis
-from rookery.kernel.errors import Unauthorized
 from rookery.services.timelines.contract import Item
 from rookery.services.tweets.contract import Tweet
 from rookery.services.users.contract import Identity
@@ -39,6 +38,12 @@ class WentOffline(Event, topic="live", version=1):
     duration: int
     """In ms."""
     visible: bool = False
+
+
+class Forgotten(Event, topic="live", version=1):
+    """These have been away for so long that nobody keeps for them what they miss: a stream that they open begins anew."""
+
+    user_ids: tuple[int, ...]
 
 
 class PresenceChosen(Event, topic="live", version=1):
@@ -183,22 +188,24 @@ class PresenceChoice(msgspec.Struct, frozen=True):
     visible: bool
 
 
-class Live(Protocol):
-    """Streams, and who is there."""
+class Streams(Protocol):
+    """Streams, where their connections are."""
 
-    @rpc(idempotent=False)
-    async def ticket(self, identity: Identity) -> Ticket:
-        """A ticket for one stream of whoever this is: good once, and for 30 seconds."""
-        ...
-
-    @rpc(idempotent=False, raises=(Unauthorized,))
     async def redeem(self, ticket: str) -> Identity:
         """Whom a ticket stands for; it is no good afterwards. Raises Unauthorized("invalid_ticket")."""
         ...
 
-    @rpc(idempotent=False)
     async def open(self, identity: Identity, sink: Sink, *, after: int | None, watch: Sequence[int]) -> Stream:
         """Begin a stream: `Hello` is told first, then what happened behind the offset `after`, then what happens."""
+        ...
+
+
+class Live(Protocol):
+    """Tickets for streams, and who is there."""
+
+    @rpc(idempotent=False)
+    async def ticket(self, identity: Identity) -> Ticket:
+        """A ticket for one stream of whoever this is, in whatever process: good once, and for 30 seconds."""
         ...
 
     @rpc(idempotent=True)
@@ -208,12 +215,14 @@ class Live(Protocol):
 
     @rpc(idempotent=True)
     async def online(self, user_ids: Sequence[int]) -> list[int]:
-        """Those of them who have a stream open, whether they let it be seen or not: for services and operators."""
+        """Those of them who have a stream open somewhere, or had one until a moment ago, whether they let it be seen or not: for
+        services and operators. None where that can't be known now.
+        """
         ...
 
     @rpc(idempotent=True)
     async def count(self) -> int:
-        """How many people have a stream open."""
+        """How many people are there, as `online` has it; one with streams in several processes counts once for each."""
         ...
 
     @rpc(idempotent=True)

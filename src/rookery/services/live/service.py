@@ -1,18 +1,21 @@
-"""The User Live service: streams are opened and closed, and with them people come and go. Implements `contract.Live`."""
+"""The User Live service: streams are opened and closed, and with them people come and go."""
 
 import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 import structlog
 
-from rookery.infra.events.port import Appended, EventLog
+from rookery.infra.events.port import Appended, Event, EventLog, KeepingUp
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
-from rookery.kernel.errors import Unauthorized
+from rookery.kernel.errors import Unauthorized, Unavailable
+from rookery.kernel.ids import first_id_at
 from rookery.services.graph.contract import Graph
+from rookery.services.live.caretaker import Caretaker
 from rookery.services.live.contract import (
     MOST_WATCHED,
     End,
@@ -25,18 +28,21 @@ from rookery.services.live.contract import (
     Stream,
     Ticket,
 )
+from rookery.services.live.presence import Presence, Tickets
 from rookery.services.live.routes import PassedOn
-from rookery.services.live.store import LiveStore, Stay
+from rookery.services.live.store import LiveStore
 from rookery.services.live.streams import Figures, Hub, OpenStream
-from rookery.services.timelines.contract import LiveDeliveries, Timelines
+from rookery.services.timelines.contract import Hearers, LiveDeliveries, Timelines
 from rookery.services.tweets.contract import TweetReads
 from rookery.services.users.contract import Identity, Users
 
 GROUP: Final = "live"
-"""The consumer group that hands events to streams."""
+"""The consumer group that hands events to this process's streams."""
 
 _TICKET_LIFE: Millis = 30 * SECOND
-_TICKETS: Final = 100_000
+
+_REMEMBERED: Millis = 60 * SECOND
+"""For which it is remembered whose sessions ended: longer than a ticket lives, or another process takes to hear of it."""
 
 _GRACE: Millis = 3 * SECOND
 """Time for which somebody without a stream is still there: who leaves one page for another is not gone."""
@@ -53,23 +59,34 @@ _log: Any = structlog.get_logger("rookery.live")
 
 
 class _Person:
-    """Somebody who is there, or was lately: entries are delivered to them."""
+    """Somebody who has a stream in this process, or had one until a moment ago."""
 
-    __slots__ = ("coming", "ended_at", "from_offset", "started_at", "streams", "told")
+    __slots__ = ("coming", "ended_at", "from_offset", "going", "known", "streams")
 
     def __init__(self) -> None:
         self.streams = 0
-        self.started_at: Millis = 0
+        self.known = False
+        """Whether it is kept that they are there."""
         self.from_offset = 0
-        self.ended_at: Millis | None = None
-        self.told = True
-        """Whether it was told that they are gone, if they are."""
+        self.ended_at: Millis = 0
         self.coming: asyncio.Task[None] | None = None
-        """Until they are known."""
+        """Until that is kept."""
+        self.going: asyncio.Event | None = None
+        """Set once it is kept that they have left, while that is under way."""
+
+
+class _Ended(NamedTuple):
+    """Streams were ended, and those that are about to begin must be, too."""
+
+    before: int
+    """Sessions with lower ids."""
+    of: Callable[[Identity], bool]
+    reason: End
+    at: Millis
 
 
 class LiveService:
-    """Implements `contract.Live`."""
+    """Implements `contract.Live` and, where the process has streams, `contract.Streams`."""
 
     def __init__(
         self,
@@ -81,14 +98,20 @@ class LiveService:
         reads: TweetReads,
         graph: Graph,
         deliveries: LiveDeliveries,
+        hearers: Hearers,
+        presence: Presence,
+        tickets: Tickets,
         clock: Clock,
         window: Millis,
         heartbeat: float,
         per_account: int,
         passed_on: PassedOn | None = None,
+        keeping_up: KeepingUp | None = None,
+        has_turn: Callable[[], bool] = lambda: True,
     ) -> None:
         """`window` is how old what is replayed may be, `heartbeat` the seconds between two, `per_account` how many streams one may
-        have. `passed_on` tells what of other services' events people are told.
+        have in this process. `passed_on` tells what of other services' events people are told. Where several processes have streams,
+        `keeping_up` is what its memory does, and `has_turn` whether it does what one does for all.
         """
         self._store = store
         self._log = log
@@ -97,25 +120,33 @@ class LiveService:
         self._reads = reads
         self._graph = graph
         self._deliveries = deliveries
+        self._hearers = hearers
+        self._there = presence
+        self._tickets = tickets
         self._clock = clock
-        self._window = window
         self._heartbeat = max(heartbeat, _ROUND)
         self._per_account = per_account
+        keeping_up = keeping_up or KeepingUp(log, ())
+        self._alone = keeping_up.alone
         self.hub = Hub(
             log=log,
             timelines=timelines,
             reads=reads,
             graph=graph,
+            hearers=hearers,
             deliveries=deliveries,
+            keeping_up=keeping_up,
             clock=clock,
             window=window,
             passed_on=passed_on or {},
         )
+        self._caretaker = Caretaker(store, presence, clock, window=window, grace=_GRACE, has_turn=has_turn)
         self._people: dict[int, _Person] = {}
         self._leaving: OrderedDict[int, Millis] = OrderedDict()
-        """Who has no stream any more, by when the last one ended."""
-        self._tickets: OrderedDict[str, tuple[Identity, Millis]] = OrderedDict()
-        self._loaded = asyncio.Event()
+        """Who has no stream here any more, by when the last one ended."""
+        self._ended: OrderedDict[int, list[_Ended]] = OrderedDict()
+        """Whose streams were ended lately."""
+        self._began = clock.now()
         self._pulse: Millis = 0
         self._turn = 0
         self._slots: list[set[OpenStream]] = [set() for _ in range(round(self._heartbeat / _ROUND))]
@@ -130,42 +161,26 @@ class LiveService:
 
     @property
     def people(self) -> int:
-        """How many people have a stream open."""
+        """How many people have a stream open in this process."""
         return len(self.hub.by_user)
-
-    # --- after a start
-
-    async def prepare(self) -> None:
-        """Take up those who were there when the process ended: entries are delivered to them for as long as they may come back."""
-        stays, pulse = await self._store.stays()
-        now = self._clock.now()
-        stale = [
-            stay._replace(ended_at=max(stay.started_at, min(pulse, now))) for stay in stays if stay.ended_at is None
-        ]
-        if stale:
-            _log.info("people were there when the last process ended", number=len(stale))
-            await self._store.went(stale)
-        for stay in stays:
-            person = self._people.setdefault(stay.user_id, _Person())
-            person.started_at, person.from_offset, person.ended_at = stay.started_at, stay.from_offset, now
-            if not person.streams:
-                self._leaving[stay.user_id] = now
-        self._loaded.set()
-        await self._deliveries.begin([stay.user_id for stay in stays])
 
     # --- tickets
 
     async def ticket(self, identity: Identity) -> Ticket:
         made = Ticket(secrets.token_urlsafe(24), self._clock.now() + _TICKET_LIFE)
-        self._tickets[made.ticket] = identity, made.expires_at
-        if len(self._tickets) > _TICKETS:
-            self._tickets.popitem(last=False)
+        await self._tickets.put(made.ticket, identity, made.expires_at)
         return made
 
     async def redeem(self, ticket: str) -> Identity:
-        identity, expires_at = self._tickets.pop(ticket, (None, 0))
-        if identity is None or min(expires_at, identity.expires_at) <= self._clock.now():
-            raise Unauthorized("the ticket is used, expired or forged", code="invalid_ticket")
+        identity, expires_at = await self._tickets.take(ticket) or (None, 0)
+        now = self._clock.now()
+        if identity is None or min(expires_at, identity.expires_at) <= now or self._ended_for(identity) is not None:
+            raise _no_good()
+        if now - self._began < _TICKET_LIFE:
+            # What happened to the session before this process began, it has not heard.
+            sessions = await self._users.sessions(identity.user_id)
+            if all(one.id != identity.session_id for one in sessions):
+                raise _no_good()
         return identity
 
     # --- streams
@@ -188,11 +203,14 @@ class LiveService:
             stream.from_offset = person.from_offset
             gone = await self._watch(stream, watch) if watch else ()
             head = await self._log.head()
-            if after is not None:
-                # Entries that are on their way are among what was missed.
+            if after is not None and self._alone:
+                # Entries that are on their way are among what was missed. (Elsewhere, only those that are for them are waited for.)
                 await self._deliveries.settled(head)
                 head = await self._log.head()
             if stream.closed:
+                return stream
+            if (reason := self._ended_for(identity)) is not None:
+                self.hub.end(stream, reason)
                 return stream
             first: list[Message] = [Hello(False)]
             if after is None:
@@ -215,9 +233,8 @@ class LiveService:
         return stream
 
     async def _here(self, user_id: int, person: _Person) -> None:
-        """See to it that the person is there, in the store and for deliveries."""
-        await self._loaded.wait()
-        if person.from_offset and person.ended_at is None and person.coming is None:
+        """See to it that all processes know that the person is there, and that this one knows whom they hear of."""
+        if person.known and person.coming is None:
             return
         if person.coming is None:
             person.coming = asyncio.create_task(self._come(user_id, person))
@@ -225,18 +242,29 @@ class LiveService:
 
     async def _come(self, user_id: int, person: _Person) -> None:
         try:
-            if person.ended_at is not None and not person.told:
-                # Nobody has noticed that they had left.
-                person.ended_at = None
-                return
-            await self._deliveries.begin([user_id])
-            started = self._clock.now()
-            from_offset = person.from_offset or max(1, await self._log.head())
-            await self._store.came(user_id, started, from_offset)
-            person.started_at, person.from_offset = started, from_offset
-            person.ended_at = None
+            while person.going is not None:
+                await person.going.wait()
+            await self._hearers.begin([user_id], self.hub.position)
+            # First of all: who sees that they are not there yet finds that they have come since.
+            with suppress(Unavailable):
+                await self._there.put([user_id])
+            person.from_offset = await self._store.came(user_id, self._clock.now())
+            person.known = True
         finally:
             person.coming = None
+
+    async def still_here(self, user_ids: Sequence[int], offset: int) -> None:
+        """It was told that these have left, as this process was not heard for a while; those who have streams here have not."""
+        for user_id in user_ids:
+            person = self._people.get(user_id)
+            if person is None or not person.known or not person.streams:
+                continue
+            before = person.from_offset
+            person.known = False
+            await self._here(user_id, person)
+            if person.from_offset != before:
+                # Nothing was delivered to them meanwhile.
+                self.hub.reload(user_id, offset)
 
     async def _seen(self, stream: OpenStream) -> None:
         user_id = stream.identity.user_id
@@ -274,24 +302,37 @@ class LiveService:
         person.streams -= 1
         if not person.streams:
             person.ended_at = self._clock.now()
-            person.told = False
             self._leaving[user_id] = person.ended_at
 
-    def end_sessions(self, user_id: int, of: Callable[[Identity], bool], reason: End) -> None:
-        """End the streams of an account that were opened with such tokens, and their tickets."""
+    def end_sessions(self, user_id: int, of: Callable[[Identity], bool], reason: End, at: Millis) -> None:
+        """End the streams of an account that were opened with such tokens, and have their tickets be no good, as of the moment `at`."""
         for stream in list(self.hub.by_user.get(user_id, ())):
             if of(stream.identity):
                 self.hub.end(stream, reason)
-        for ticket, (identity, _) in list(self._tickets.items()):
-            if identity.user_id == user_id and of(identity):
-                del self._tickets[ticket]
+        known = [one for one in self._ended.get(user_id, ()) if 0 <= at - one.at < _REMEMBERED]
+        self._ended[user_id] = [*known, _Ended(first_id_at(at), of, reason, at)]
+        self._ended.move_to_end(user_id)
+        oldest = next(iter(self._ended.values()))
+        if len(self._ended) > 1 and not 0 <= at - oldest[-1].at < _REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _ended_for(self, identity: Identity) -> End | None:
+        """Why this token's streams were ended lately. Another process may have let it in before it heard of that."""
+        for one in self._ended.get(identity.user_id, ()):
+            if identity.session_id < one.before and one.of(identity):
+                return one.reason
+        return None
 
     async def edges_changed(self, user_ids: Sequence[int], offset: int) -> None:
         """Whom these follow changed as a whole."""
         known = [id for id in user_ids if id in self._people]
-        await self._deliveries.begin(known)
+        await self._hearers.begin(known, offset)
         for id in known:
             self.hub.reload(id, offset)
+
+    def note(self, event: Event) -> None:
+        """Somebody may hear of somebody more."""
+        self._hearers.note(event)
 
     async def hand_out(self, batch: Sequence[Appended]) -> None:
         """Give events to the streams that they concern."""
@@ -303,15 +344,22 @@ class LiveService:
         return await self._log.head()
 
     async def online(self, user_ids: Sequence[int]) -> list[int]:
-        return [id for id in user_ids if id in self.hub.by_user]
+        try:
+            there = await self._there.there(user_ids)
+        except Unavailable:
+            return []
+        return [id for id in user_ids if id in there]
 
     async def count(self) -> int:
-        return self.people
+        try:
+            return await self._there.count()
+        except Unavailable:
+            return 0
 
     async def presence(self, user_id: int) -> tuple[PresenceChoice, list[int]]:
         shown = await self._store.shown([user_id])
         viewer = await self._graph.viewer(user_id)
-        there = [id for id in viewer.following if id in self.hub.by_user]
+        there = await self.online(list(viewer.following))
         followed_by = set(await self._followers_among(user_id, there))
         mutual = [id for id in there if id in followed_by]
         visible = await self._store.shown(mutual)
@@ -321,7 +369,7 @@ class LiveService:
         return [one.user_id for one in await self._graph.relationships(user_id, others) if one.followed_by]
 
     async def show_presence(self, user_id: int, visible: bool) -> PresenceChoice:
-        await self._store.choose(user_id, visible, user_id in self.hub.by_user)
+        await self._store.choose(user_id, visible, bool(await self.online([user_id])))
         return PresenceChoice(visible)
 
     @property
@@ -343,7 +391,6 @@ class LiveService:
 
     async def tend(self, *, everybody: bool = False) -> None:
         """One round: heartbeats of those whose turn it is (or of `everybody`), tokens that expired, people who left."""
-        await self._loaded.wait()
         now = self._clock.now()
         self._turn = (self._turn + 1) % len(self._slots)
         streams = list(self._slot_of) if everybody else list(self._slots[self._turn])
@@ -361,34 +408,61 @@ class LiveService:
         if self._slot_of and not now - _PULSE < self._pulse <= now:
             self._pulse = now
             await self._store.beat(now)
-        await self._leave(now)
+        await self._leave(now, _GRACE)
+        await self._caretaker.tend()
 
-    async def _leave(self, now: Millis, grace: Millis = _GRACE) -> None:
-        gone: list[Stay] = []
-        over: list[int] = []
-        for user_id, at in list(self._leaving.items()):
-            person = self._people[user_id]
-            if not person.told and now - at >= grace:
-                person.told = True
-                gone.append(Stay(user_id, person.started_at, person.from_offset, at))
-            # A moment in the future is one from before the clock was set back.
-            if not now - self._window <= at <= now:
-                over.append(user_id)
+    async def _leave(self, now: Millis, grace: Millis) -> None:
+        """Those who have had no stream here for so long have left, unless they have one elsewhere."""
+        # A moment in the future is one from before the clock was set back.
+        due = [user_id for user_id, at in self._leaving.items() if not now - grace < at <= now]
+        if not due:
+            return
+        going = asyncio.Event()
+        people: dict[int, _Person] = {}
+        for user_id in due:
+            del self._leaving[user_id]
+            person = people[user_id] = self._people[user_id]
+            person.known, person.going = False, going
+        try:
+            await self._left(people)
+        finally:
+            going.set()
+            for user_id, person in people.items():
+                person.going = None
+                if not person.streams:
+                    del self._people[user_id]
+                    self._hearers.end([user_id])
+
+    async def _left(self, people: Mapping[int, _Person]) -> None:
+        try:
+            await self._there.remove(list(people))
+            # In this order: whoever comes elsewhere meanwhile is seen, or changes what was read.
+            stays = await self._store.there(list(people))
+            there = await self._there.there(list(people))
+        except Unavailable:
+            # Whether they are anywhere else is found out once that can be known.
+            return
+        gone = [(one, people[one.user_id].ended_at) for one in stays if one.user_id not in there]
         if gone:
             await self._store.went(gone)
-        if over:
-            over = [user_id for user_id in over if user_id in self._leaving and self._people[user_id].coming is None]
-            for user_id in over:
-                del self._leaving[user_id], self._people[user_id]
-            await self._deliveries.end(over)
-            await self._store.forget(over)
 
     async def stop(self) -> None:
-        """End the rounds; whoever is there leaves."""
+        """End the rounds; whoever was there leaves, or is left to the other processes, which see who comes to them."""
         await self.worker.stop()
         await self.hub.stop()
-        if self._loaded.is_set():
-            await self._leave(self._clock.now(), 0)
+        if self._leaving:
+            try:
+                others = await self._there.nodes() - {self._there.node}
+            except Unavailable:
+                others = {""}
+            if not others:
+                await self._leave(self._clock.now(), 0)
+        with suppress(Unavailable):
+            await self._there.leave()
+
+
+def _no_good() -> Unauthorized:
+    return Unauthorized("the ticket is used, expired or forged", code="invalid_ticket")
 
 
 class _Counted(OpenStream):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from rookery.infra.events.port import Appended, Event, EventLog
+from rookery.infra.events.port import Appended, Event, EventLog, KeepingUp
 from rookery.kernel.clock import DAY, Clock, Millis
 from rookery.kernel.ids import first_id_at, moment_of
 from rookery.services.graph.contract import Graph
@@ -36,7 +36,7 @@ from rookery.services.live.contract import (
 )
 from rookery.services.live.replay import Block, Replay, picked
 from rookery.services.live.routes import CHANGES, PassedOn, entry_of, route
-from rookery.services.timelines.contract import Delivered, LiveDeliveries, Timelines
+from rookery.services.timelines.contract import Delivered, Hearers, LiveDeliveries, Timelines
 from rookery.services.tweets.contract import Deleted, Edited, TweetReads, Unretweeted
 from rookery.services.users.contract import Identity
 
@@ -137,17 +137,21 @@ class Hub:
         timelines: Timelines,
         reads: TweetReads,
         graph: Graph,
+        hearers: Hearers,
         deliveries: LiveDeliveries,
+        keeping_up: KeepingUp,
         clock: Clock,
         window: Millis,
         passed_on: PassedOn,
     ) -> None:
-        """`window` is how old what is replayed may be."""
+        """`window` is how old what is replayed may be. What is told is judged once the process's memory is `keeping_up` with it."""
         self._log = log
         self._timelines = timelines
         self._reads = reads
         self._graph = graph
+        self._hearers = hearers
         self._deliveries = deliveries
+        self._keeping_up = keeping_up
         self._clock = clock
         self._window = window
         self._passed_on = passed_on
@@ -241,14 +245,14 @@ class Hub:
         """Give each event to those whom it concerns."""
         for item in batch:
             if self.by_user:
-                for stream in await self._concerned(item.event):
+                for stream in self._concerned(item.event):
                     self._give(stream, item)
             self.position = item.offset
 
-    async def _concerned(self, event: Event) -> Sequence[OpenStream]:
+    def _concerned(self, event: Event) -> Sequence[OpenStream]:
         users, authors, tweets = route(event, self._passed_on)
         if authors:
-            users = (*users, *await self._deliveries.hearers(authors))
+            users = (*users, *self._hearers.of(authors))
         by_user, watchers = self.by_user, self._watchers
         found = {stream: None for id in users for stream in by_user.get(id, ())}
         for id in tweets:
@@ -344,19 +348,30 @@ class Hub:
             self.begin(stream, await self._log.head())
             self.tell(stream, [(stream.offset, Resync(reason))])
             return
+        on_the_way, waited = 0, False
         while not (stream.closed or stream.blocked):
             block = await self._replay.behind(stream.offset)
             # Here the log ends. Whatever has been handed out has been read, and what will be has not.
             if block.upto <= stream.offset and stream.offset >= self.position:
-                break
-            items = await self._missed(stream, block)
+                if not on_the_way or waited:
+                    break
+                # Once: where they write all the time, there is always something on its way.
+                waited = True
+                await self._deliveries.settled(on_the_way)
+                continue
+            # The block is everybody's, and grows while this stream is told of what is in it now.
+            upto = block.upto
+            await self._keeping_up.with_(upto)
+            if stream.resumed and not (waited or self._keeping_up.alone):
+                on_the_way = max(on_the_way, await self._on_the_way(stream, block))
+            items = await self._missed(stream, block, upto)
             for at in range(0, len(items), _AT_ONCE):
                 part = items[at : at + _AT_ONCE]
                 last = at + _AT_ONCE >= len(items)
-                await self._tell(stream, part, block.upto if last else part[-1].offset)
+                await self._tell(stream, part, upto if last else part[-1].offset)
                 if stream.blocked or stream.closed:
                     return
-            stream.offset = max(stream.offset, block.upto)
+            stream.offset = max(stream.offset, upto)
             await asyncio.sleep(0)
         if not stream.closed and not stream.blocked:
             stream.behind = False
@@ -364,8 +379,8 @@ class Hub:
                 stream.resumed = False
                 self.tell(stream, [(stream.offset, CaughtUp())])
 
-    async def _missed(self, stream: OpenStream, block: Block) -> list[Appended]:
-        """What concerns the stream in a block, behind its offset."""
+    async def _missed(self, stream: OpenStream, block: Block, upto: int) -> list[Appended]:
+        """What concerns the stream in a block, behind its offset and up to `upto`."""
         user_id = stream.identity.user_id
         viewer = await self._graph.viewer(user_id)
         own = (user_id,)
@@ -379,8 +394,20 @@ class Hub:
             if viewer.hashtags:
                 entries += picked(block.entries, viewer.hashtags)
             found += [item for item in entries if item.offset <= stream.from_offset]
-        kept = {item.offset: item for item in found if item.offset > stream.offset}
+        kept = {item.offset: item for item in found if stream.offset < item.offset <= upto}
         return [kept[offset] for offset in sorted(kept)]
+
+    async def _on_the_way(self, stream: OpenStream, block: Block) -> int:
+        """The last offset in a block, behind the stream's, of an entry that is yet to be delivered to them, as far as can be seen here;
+        0 where there is none.
+        """
+        user_id = stream.identity.user_id
+        viewer = await self._graph.viewer(user_id)
+        entries = picked(block.entries, viewer.following) + picked(block.entries, (user_id,))
+        if viewer.hashtags:
+            entries += picked(block.entries, viewer.hashtags)
+        since = max(stream.offset, stream.from_offset)
+        return max((item.offset for item in entries if item.offset > since), default=0)
 
     async def _gap(self, after: int, head: int) -> str | None:
         """Why what is behind `after` can't be told; None where it can."""
@@ -396,6 +423,7 @@ class Hub:
 
     async def _tell(self, stream: OpenStream, batch: Sequence[Appended], upto: int) -> None:
         """Tell what these events mean, which are all that concern the stream up to the offset `upto`."""
+        await self._keeping_up.with_(upto)
         told: list[Told] = []
         arrived = await self._arrived(stream, batch)
         tweets = await self._tweets(stream, batch)

@@ -12,6 +12,7 @@ PRESENCE = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("from_offset", BigInteger, nullable=False),  # entries behind it have been delivered to them ever since
     Column("ended_at", BigInteger),  # NULL: a stream is open, or was when something broke
+    Column("changes", BigInteger, nullable=False, server_default="0"),  # how often a process said that they are there
     sqlite_strict=True,
 )
 CHOICES = Table(

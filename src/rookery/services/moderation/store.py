@@ -149,11 +149,11 @@ class ModerationStore:
 
     async def counts_of_users(self, ids: Sequence[int]) -> dict[int, ReportCounts]:
         """Reports about these accounts and their tweets."""
-        return _counted(await self._database.all(t.COUNT_OF_USERS, ids=ids))
+        return _counted(await self._database.lagging.all(t.COUNT_OF_USERS, ids=ids))
 
     async def counts_of_tweets(self, ids: Sequence[int]) -> dict[int, ReportCounts]:
         """Reports about these tweets."""
-        return _counted(await self._database.all(t.COUNT_OF_TWEETS, ids=ids))
+        return _counted(await self._database.lagging.all(t.COUNT_OF_TWEETS, ids=ids))
 
     erases: Mapping[str, str] = {
         "moderation_reports": "reports about the person are removed; what the person reported stays without comment",
@@ -250,9 +250,9 @@ class ModerationStore:
     async def _rows(self, pages: tuple[Statement, Statement], page: Page, **params: str) -> list[Row]:
         down, up = pages
         if page.after is not None:
-            return await self._database.all(up, cursor=page.after, limit=page.limit, **params)
+            return await self._database.lagging.all(up, cursor=page.after, limit=page.limit, **params)
         cursor = MAX_ID if page.before is None else page.before
-        return await self._database.all(down, cursor=cursor, limit=page.limit, **params)
+        return await self._database.lagging.all(down, cursor=cursor, limit=page.limit, **params)
 
 
 def _note(tx: Transaction, line: Audited) -> None:

@@ -29,6 +29,8 @@ class Audience:
         """Each actor's live followers. Where there are many, some may have left, or stand there twice."""
         self._left: dict[int, int] = {}
         """How many of them have left, where there are many."""
+        self._holds: dict[int, int] = {}
+        """For which uses each is kept, as bits."""
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -50,6 +52,26 @@ class Audience:
                     self._hearers[actor] = array("q", (user_id,))
                 else:
                     hearers.append(user_id)
+
+    def hold(self, user_id: int, use: int) -> None:
+        """Keep the person for this use, a bit, as well."""
+        with self._lock:
+            self._holds[user_id] = self._holds.get(user_id, 0) | use
+
+    def release(self, user_id: int, use: int) -> None:
+        """The person is not kept for this use any more, and where that was the last one, not at all."""
+        with self._lock:
+            left = self._holds.get(user_id, 0) & ~use
+            if left:
+                self._holds[user_id] = left
+                return
+            self._holds.pop(user_id, None)
+        self.remove(user_id)
+
+    def held(self, use: int) -> list[int]:
+        """Who is kept for this use."""
+        with self._lock:
+            return [user_id for user_id, uses in self._holds.items() if uses & use]
 
     def remove(self, user_id: int) -> None:
         """The person is live no more."""

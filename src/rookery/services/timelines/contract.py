@@ -96,26 +96,33 @@ class Timelines(Protocol):
 
 
 class LiveDeliveries(Protocol):
-    """Who is told of new entries at once, by `timelines.delivered`."""
-
-    @rpc(idempotent=True, timeout=60)
-    async def begin(self, user_ids: Sequence[int]) -> None:
-        """From now on new entries are delivered to these, too."""
-        ...
-
-    @rpc(idempotent=True)
-    async def end(self, user_ids: Sequence[int]) -> None:
-        """No more are delivered to these."""
-        ...
+    """Entries are delivered to all live people, wherever their streams are, by `timelines.delivered`: to each from
+    `live.came_online` on, up to `live.forgotten`, in the order of the log.
+    """
 
     @rpc(idempotent=True, timeout=5)
     async def settled(self, offset: int) -> None:
         """Wait until all entries up to this offset of the log have been delivered, for a second at most."""
         ...
 
-    @rpc(idempotent=True)
-    async def hearers(self, actor_ids: Sequence[int]) -> Sequence[int]:
-        """Those among the live who may follow any of these, each once; in no order."""
+
+class Hearers(Protocol):
+    """Who hears of whom among the people of one process. It lives there, and is as fresh as what it has been told."""
+
+    async def begin(self, user_ids: Sequence[int], upto: int = 0) -> None:
+        """These are heard of from now on; their edges are read anew, as of the offset `upto` at least."""
+        ...
+
+    def end(self, user_ids: Sequence[int]) -> None:
+        """These are not heard of any more."""
+        ...
+
+    def note(self, event: Event) -> None:
+        """Take in what happened: somebody may hear of somebody more."""
+        ...
+
+    def of(self, actor_ids: Sequence[int]) -> Sequence[int]:
+        """Those who may follow any of these, each once; in no order."""
         ...
 
 

@@ -150,7 +150,7 @@ class ReadService:
             return [None if entry is not None and _answers_another(entry) else entry for entry in entries]
 
         if media:
-            return await fill(page, lambda step: self._store.rows(Listing.MEDIA, user_id, step), show)
+            return await fill(page, lambda step: self._store.rows(Listing.MEDIA, user_id, step, lag=True), show)
         return await fill(page, lambda step: self._newest.rows(user_id, step), show)
 
     async def replies(self, tweet_id: int, viewer_id: int, page: Page, *, hidden: bool = False) -> Slice[Tweet]:
@@ -185,7 +185,7 @@ class ReadService:
         async def show(rows: Sequence[Keyed]) -> Sequence[Tweet | None]:
             return await self._hydrator.tweets([row[-1] for row in rows], viewer_id, place, actor_id)
 
-        return await fill(page, lambda step: self._store.rows(listing, key, step), show)
+        return await fill(page, lambda step: self._store.rows(listing, key, step, lag=True), show)
 
     # --- lists of people
 
@@ -208,7 +208,7 @@ class ReadService:
                 for row in rows
             ]
 
-        return await fill(page, lambda step: self._store.rows(listing, tweet_id, step), show)
+        return await fill(page, lambda step: self._store.rows(listing, tweet_id, step, lag=True), show)
 
     # --- conversations
 

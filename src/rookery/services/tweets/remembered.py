@@ -118,7 +118,8 @@ class Newest:
         """As `TweetStore.rows` of that list."""
         if page.before is None and page.after is None and page.limit <= _ROWS:
             return (await self._rows.get(user_id))[: page.limit]
-        return await self._store.rows(Listing.ENTRIES, user_id, page)
+        # What is new is told to streams, too, which say no more of what a page lacks.
+        return await self._store.rows(Listing.ENTRIES, user_id, page, lag=page.before is not None)
 
     async def _load(self, user_id: int) -> list[Row]:
         return await self._store.rows(Listing.ENTRIES, user_id, Page(_ROWS))

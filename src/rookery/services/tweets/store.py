@@ -140,16 +140,18 @@ class TweetStore:
                 found[id] = RetweetRecord(id, tweet_id, user_id)
         return found
 
-    async def rows(self, listing: Listing, key: int | str, page: Page) -> list[Row]:
-        """Up to `page.limit` rows of a list, in the order of the search: newest first, or upwards from `after`.
+    async def rows(self, listing: Listing, key: int | str, page: Page, *, lag: bool = False) -> list[Row]:
+        """Up to `page.limit` rows of a list, in the order of the search: newest first, or upwards from `after`. With `lag` they
+        may lag.
 
         `key` is the tweet's or the person's id, or a hashtag's key. A row begins with its cursor.
         """
         down, up = listing.value
+        reads = self._database.lagging if lag else self._database
         if page.after is not None:
-            return await self._database.all(up, key=key, cursor=page.after, limit=page.limit)
+            return await reads.all(up, key=key, cursor=page.after, limit=page.limit)
         cursor = MAX_ID if page.before is None else page.before
-        return await self._database.all(down, key=key, cursor=cursor, limit=page.limit)
+        return await reads.all(down, key=key, cursor=cursor, limit=page.limit)
 
     async def marks(self, user_id: int, tweet_ids: Sequence[int]) -> dict[int, int]:
         """What a person did with these tweets (at least one), and perhaps with others: sums of FAVORITED, RETWEETED, BOOKMARKED."""
@@ -207,8 +209,8 @@ class TweetStore:
         return [row[0] for row in found]
 
     async def ancestors(self, tweet_id: int) -> list[int]:
-        """The chain of tweets answered from `tweet_id` (the first) upwards, at most `statements.MAX_ANCESTORS`."""
-        return [row[0] for row in await self._database.all(s.ANCESTORS, id=tweet_id)]
+        """The chain of tweets answered from `tweet_id` (the first) upwards, at most `statements.MAX_ANCESTORS`. It may lag."""
+        return [row[0] for row in await self._database.lagging.all(s.ANCESTORS, id=tweet_id)]
 
     async def revisions(self, tweet_id: int) -> list[Revision]:
         """What a tweet said before it was edited, newest first."""
@@ -219,12 +221,12 @@ class TweetStore:
         return await self._database.one(s.HAS_REPLIES, id=tweet_id) is not None
 
     async def has_hidden_replies(self, tweet_id: int) -> bool:
-        """Whether a standing answer to this tweet is hidden."""
-        return await self._database.one(s.HAS_HIDDEN, id=tweet_id) is not None
+        """Whether a standing answer to this tweet is hidden. It may lag."""
+        return await self._database.lagging.one(s.HAS_HIDDEN, id=tweet_id) is not None
 
     async def tweet_counts(self, user_ids: Sequence[int]) -> dict[int, int]:
-        """How many tweets of each stand; who never posted is left out."""
-        return dict(await self._database.all(s.AUTHORS_BY_ID, ids=user_ids))
+        """How many tweets of each stand; who never posted is left out. To be shown: they may lag."""
+        return dict(await self._database.lagging.all(s.AUTHORS_BY_ID, ids=user_ids))
 
     async def posted_with(self, key: PostKey, now: Millis) -> int | None:
         """The tweet that was posted with this key. Raises Invalid where the key came with another body."""
@@ -241,11 +243,11 @@ class TweetStore:
 
     async def written(self, author_id: int, after: int, limit: int) -> list[WrittenTweet]:
         """As `contract.TweetReads.written`."""
-        return await self._database.scan(lambda reader: exports.written(reader, author_id, after, limit))
+        return await self._database.lagging.scan(lambda reader: exports.written(reader, author_id, after, limit))
 
     async def marked(self, user_id: int, kind: MarkKind, after: int, limit: int) -> list[MarkedTweet]:
         """As `contract.TweetReads.marked`."""
-        return await self._database.scan(lambda reader: exports.marked(reader, user_id, kind, after, limit))
+        return await self._database.lagging.scan(lambda reader: exports.marked(reader, user_id, kind, after, limit))
 
     async def origins(self, tweet_ids: Sequence[int]) -> dict[int, TweetOrigin]:
         """As `contract.TweetReads.origins`."""

@@ -9,6 +9,8 @@ from rookery.services.ops.contract import ForgetRequested
 from rookery.services.users.contract import Changed, SessionRevoked, StateChanged
 from rookery.services.users.service import UsersService
 
+MEMORY = "users.memory"
+
 
 def react(log: EventLog, service: UsersService) -> None:
     """Subscribe. This process's own changes come by here, too, and change nothing more."""
@@ -16,7 +18,7 @@ def react(log: EventLog, service: UsersService) -> None:
     async def forget(events: Sequence[Appended]) -> None:
         _forget(service, events)
 
-    log.subscribe("users.memory", ["users", "ops"], forget)
+    log.subscribe(MEMORY, ["users", "ops"], forget)
 
 
 def react_shared(log: EventLog, service: UsersService, settled: Callable[[], Awaitable[None]]) -> None:

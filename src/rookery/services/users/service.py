@@ -285,10 +285,9 @@ class UsersService:
 
     async def handles_like(self, prefix: str, limit: int) -> list[User]:
         key = rules.handle_key(prefix)
-        found = [] if key is None else await self._store.handles_from(key, _HANDLES)
-        for user in found:
-            self._cache.put(user.id, user)
-        return [user for user in found if user.state.shown][:limit]
+        ids = [] if key is None else await self._store.handles_from(key, _HANDLES)
+        found = await self.get(ids)
+        return [user for id in ids if (user := found.get(id)) is not None and user.state.shown][:limit]
 
     async def by_email(self, email: str) -> User | None:
         key = rules.email_key(email.strip())

@@ -88,10 +88,10 @@ class UsersStore:
         """Accounts by handle key."""
         return {row[1].lower(): user_of(row) for row in await self._bulk(t.USERS_BY_HANDLE, "keys", keys)}
 
-    async def handles_from(self, key: str, limit: int) -> list[User]:
-        """Accounts whose handle's key begins with `key`, in the order of the keys, at most `limit`."""
-        rows = await self._database.all(t.USERS_BY_PREFIX, low=key, high=key + _AFTER_ALL, limit=limit)
-        return [user_of(row) for row in rows]
+    async def handles_from(self, key: str, limit: int) -> list[int]:
+        """Accounts whose handle's key begins with `key`, in the order of the keys, at most `limit`. They may lag."""
+        rows = await self._database.lagging.all(t.IDS_BY_PREFIX, low=key, high=key + _AFTER_ALL, limit=limit)
+        return [row[0] for row in rows]
 
     async def by_email(self, key: str) -> User | None:
         """The account with this email key."""

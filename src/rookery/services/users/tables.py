@@ -140,8 +140,8 @@ def _bound(table: Table, *without: str) -> dict[str, Any]:
 USERS = Statement(select(*FACE).where(one_of(_a.id, "ids")))
 USER = Statement(select(*FACE).where(_a.id == bindparam("id")))
 USERS_BY_HANDLE = Statement(select(*FACE).where(one_of(_a.handle_key, "keys")))
-USERS_BY_PREFIX = Statement(
-    select(*FACE)
+IDS_BY_PREFIX = Statement(
+    select(_a.id)
     .where(_a.handle_key >= bindparam("low"), _a.handle_key < bindparam("high"))
     .order_by(_a.handle_key)
     .limit(bindparam("limit"))

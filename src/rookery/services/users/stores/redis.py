@@ -117,16 +117,18 @@ class RedisTokens:
     # --- the port
 
     async def find(self, hash: bytes) -> tuple[Identity | None, bytes | None]:
-        if EVERYBODY in self._ended:
+        # Redis may hear of an end between its answer and the next line here, so what it was not told when it was asked counts, too.
+        ended, count = dict(self._ended), self._count
+        if EVERYBODY in ended:
             return None, None
         (found,) = await self._redis.run_all([Call(_FIND, self._keys(hash), [secrets.token_bytes(8)])])
-        if isinstance(found, Unavailable) or EVERYBODY in self._ended:
+        if isinstance(found, Unavailable) or count != self._count:
             return None, None
         packed, ticket = found
         if packed is None:
             return None, ticket
         identity = self._decode(packed)
-        return (None, None) if identity.user_id in self._ended else (identity, None)
+        return (None, None) if identity.user_id in ended else (identity, None)
 
     def put(self, hash: bytes, identity: Identity, ticket: bytes) -> None:
         if len(self._new) < _MOST:

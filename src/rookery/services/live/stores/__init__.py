@@ -1,0 +1,1 @@
+"""Engines of what the User Live service keeps for a moment."""

@@ -1,0 +1,86 @@
+"""Streams that come back at the same time read the log together, and each is told all of it."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rookery.kernel.clock import ManualClock
+from rookery.kernel.visibility import Visibility
+from rookery.services.live.contract import Arrived, CaughtUp, End, Message, Told
+from rookery.services.tweets.contract import NewTweet
+from rookery.services.users.contract import Client, NewPerson
+from tests.support import caught_up, network_in
+
+
+class Kept:
+    """A client that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Message] = []
+
+    def tell(self, messages: Sequence[Told]) -> bool:
+        self.told += [one for _, one in messages]
+        return True
+
+    def end(self, reason: End) -> None:
+        raise AssertionError(reason)
+
+    @property
+    def tweets(self) -> list[int]:
+        return [one.item.entry.tweet.id for one in self.told if isinstance(one, Arrived)]
+
+
+class Held:
+    """Home timelines, whose first answer takes until it is let go."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def arrived(self, *args: Any) -> Any:
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.go.wait()
+        return await self._inner.arrived(*args)
+
+
+async def test_what_others_have_read_meanwhile_is_told_to_a_slow_one_too(tmp_path: Path, clock: ManualClock):
+    async with network_in(tmp_path, clock) as network:
+        ids = dict(await network.users.import_people([NewPerson(name) for name in ("ann", "bob", "cat")]))
+        identities = {}
+        for name, id in ids.items():
+            token = (await network.users.issue(id, ("read",), Client("tests"))).token
+            identities[name] = await network.users.authenticate(token)
+        for follower in ("ann", "cat"):
+            await network.graph.follow(ids[follower], ids["bob"])
+            (await network.live.open(identities[follower], Kept(), after=None, watch=())).close()
+        since = await network.live.offset()
+
+        async def post() -> int:
+            made = await network.ingestion.post(ids["bob"], NewTweet("hello", Visibility.PUBLIC))
+            await caught_up(network)
+            return made.id
+
+        posted = [await post()]
+        hub: Any = network.live.hub
+        hub._timelines = held = Held(hub._timelines)
+        ann, cat = Kept(), Kept()
+        slow = await network.live.open(identities["ann"], ann, after=since, watch=())
+        async with asyncio.timeout(20):
+            await held.asked.wait()
+            posted.append(await post())
+            quick = await network.live.open(identities["cat"], cat, after=since, watch=())
+            while CaughtUp() not in cat.told:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.001)
+            held.go.set()
+            while CaughtUp() not in ann.told:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.001)
+        assert cat.tweets == posted
+        assert ann.tweets == posted
+        slow.close()
+        quick.close()
