@@ -31,9 +31,11 @@ class Running:
         (self.data / "rookery.toml").write_text("rate_limits = false\nhold_suspects = false\nfamous_followers = 6\n")
         self.cluster = Cluster(STANDARD, self.data)
 
-    def command(self, *words: object) -> str:
-        """What `rookery cluster …` said."""
+    def command(self, *words: object, source: Path | None = None) -> str:
+        """What `rookery cluster …` said; of another version of the program, where its `source` is named."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ROOKERY_")}
+        if source is not None:
+            environment["PYTHONPATH"] = str(source)
         done = subprocess.run(
             [sys.executable, "-m", "rookery", "cluster", *map(str, words), "--data", str(self.data)],
             env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder, timeout=300,

@@ -10,6 +10,7 @@ from rookery.infra.sql.postgres import PostgresDatabase
 from tests.conftest import MIGRATIONS
 from tests.engines import Postgres, RedisServer
 from tests.engines import postgres as postgres
+from tests.engines import redis_cluster as redis_cluster
 from tests.engines import redis_server as redis_server
 
 TOKEN = "what the processes of a test show each other"

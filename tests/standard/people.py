@@ -5,16 +5,16 @@ import random
 import time
 import uuid
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from rookery.infra.sql.postgres import PostgresDatabase
 from rookery.kernel.clock import SystemClock
 from rookery.services.users.contract import Client, NewPerson
+from rookery.settings import Settings
 from rookery.wiring import open_network
 from tests.services.timelines.oracle import Truth
-from tests.standard.cluster import Running
 
 PEOPLE = 10
 LONGEST = 20.0
@@ -32,16 +32,28 @@ class Person:
         self.favorites: dict[int, bool | None] = {}
 
 
+class Network(Protocol):
+    """Where they are."""
+
+    def settings(self) -> Settings:
+        """With which a command reaches it."""
+        ...
+
+    def client(self, token: str) -> httpx.AsyncClient: ...
+
+
 class People:
     """They act until they are told to stop."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Network) -> None:
         self._running = running
         self._random = random.Random(7)
         self.people: list[Person] = []
         self.posted: dict[int, tuple[int, str]] = {}
         """By tweet: its author and text."""
         self.answers = Counter[int]()
+        self.broken: list[str] = []
+        """Requests that were not answered at all."""
         self.slowest = 0.0
         self.wrong: list[str] = []
         self._stop = asyncio.Event()
@@ -57,6 +69,8 @@ class People:
 
     def begin(self) -> None:
         """Everybody acts."""
+        self.answers.clear()
+        self.broken.clear()
         self._stop.clear()
         self._tasks = [asyncio.create_task(self._live(person)) for person in self.people]
 
@@ -90,6 +104,7 @@ class People:
         try:
             answer = await person.client.request(method, path, **options)
         except httpx.HTTPError as error:
+            self.broken.append(f"{method} {path}: {error!r}")
             if isinstance(error, httpx.ReadTimeout):
                 self.wrong.append(f"{method} {path} was not answered")
             return None

@@ -246,6 +246,7 @@ class Network:
             window=int(settings.live_replay_seconds * SECOND),
             heartbeat=settings.live_heartbeat_seconds,
             per_account=settings.live_streams_per_account,
+            fan_out=timelines_consumers.GROUP,
             passed_on=PASSED_ON,
             keeping_up=keeping_up,
             has_turn=engines.has_turn(live_consumers.TURN),

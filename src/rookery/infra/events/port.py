@@ -201,6 +201,10 @@ class EventLog(Outbox, Protocol):
         """Append events that belong to no change of state."""
         ...
 
+    def position(self, group: str) -> int:
+        """The offset up to which `group`, subscribed or followed here, has handled all, as far as is known here without asking."""
+        ...
+
     async def head(self) -> int:
         """The offset of the newest event; 0 for an empty log."""
         ...

@@ -239,6 +239,9 @@ class SqlEventLog:
             return False
         return True
 
+    def position(self, group: str) -> int:
+        return self._groups[group].offset
+
     # --- consuming
 
     async def _consume(self, group: Group) -> None:

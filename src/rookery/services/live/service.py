@@ -105,13 +105,15 @@ class LiveService:
         window: Millis,
         heartbeat: float,
         per_account: int,
+        fan_out: str,
         passed_on: PassedOn | None = None,
         keeping_up: KeepingUp | None = None,
         has_turn: Callable[[], bool] = lambda: True,
     ) -> None:
         """`window` is how old what is replayed may be, `heartbeat` the seconds between two, `per_account` how many streams one may
-        have in this process. `passed_on` tells what of other services' events people are told. Where several processes have streams,
-        `keeping_up` is what its memory does, and `has_turn` whether it does what one does for all.
+        have in this process. `fan_out` is the group that fills home timelines; `passed_on` tells what of other services' events
+        people are told. Where several processes have streams, `keeping_up` is what its memory does, and `has_turn` whether it does
+        what one does for all.
         """
         self._store = store
         self._log = log
@@ -126,6 +128,7 @@ class LiveService:
         self._clock = clock
         self._heartbeat = max(heartbeat, _ROUND)
         self._per_account = per_account
+        self._fan_out = fan_out
         keeping_up = keeping_up or KeepingUp(log, ())
         self._alone = keeping_up.alone
         self.hub = Hub(
@@ -341,7 +344,8 @@ class LiveService:
     # --- presence
 
     async def offset(self) -> int:
-        return await self._log.head()
+        # An entry that is not in cached timelines yet is not on the page, and has to be told.
+        return self._log.position(self._fan_out)
 
     async def online(self, user_ids: Sequence[int]) -> list[int]:
         try:
