@@ -32,6 +32,7 @@ from bench import (
     report,
     rpc,
     soak,
+    standard,
     startup,
     streams,
     tastes,
@@ -61,6 +62,7 @@ BENCHMARKS: dict[str, Callable[[Data, Plan], Result]] = {
     "streams": streams.run,
     "overload": overload.run,
     "soak": soak.run,
+    "standard": standard.run,
 }
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

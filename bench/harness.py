@@ -2,18 +2,20 @@
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import msgspec
+
+from rookery.cluster import ClusterError, engines
+from rookery.cluster.engines import Postgres, Redis
+from rookery.cluster.processes import free_port
 
 ROOT = Path(__file__).parents[1]
 ROOKERY = Path(sys.executable).with_name("rookery")
@@ -146,7 +148,7 @@ def server(folder: Path, **settings: Any) -> Generator[Process]:
     """
     environment = dict(os.environ)
     for name, value in {"log_level": "warning", "metrics_port": 0, **_UNREACHED, **settings}.items():
-        environment[f"ROOKERY_{name.upper()}"] = "none" if value is None else str(value)
+        environment[f"ROOKERY_{name.upper()}"] = _said(value)
     file = folder / "server.json"
     file.unlink(missing_ok=True)
     log = folder / "server.log"
@@ -158,6 +160,17 @@ def server(folder: Path, **settings: Any) -> Generator[Process]:
     ):
         known = _wait_for(child, file, log)
         yield Process(child.pid, known["port"], known.get("metrics_port", 0), time.perf_counter() - began)
+
+
+def _said(value: Any) -> str:
+    """A setting as the environment says it."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={one}" for name, one in cast("Mapping[str, object]", value).items())
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, cast("Sequence[object]", value)))
+    return str(value)
 
 
 @contextmanager
@@ -189,25 +202,42 @@ def program(module: str) -> Generator[Process]:
 @contextmanager
 def redis(folder: Path) -> Generator[Process]:
     """A Redis server on a free port, which saves nothing. Raises Failed where there is none, or it does not start."""
-    program = shutil.which("redis-server")
-    if program is None:
-        raise Failed("there is no redis-server; scripts/install-engines installs it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    log = folder / "redis.log"
+    with engine(Redis(installed("redis-server"), folder, free_port(), settings={"save": '""'})) as server:
+        yield server
+
+
+@contextmanager
+def engine(made: Postgres | Redis) -> Generator[Process]:
+    """An engine of a cluster, started. It is ended in any case. Raises Failed where it does not start, or does not end."""
     began = time.perf_counter()
-    with log.open("ab") as output, _running(arguments, stdout=output, stderr=output, log=log) as child:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if child.poll() is not None or time.perf_counter() - began > _START_SECONDS:
-                    raise Failed(f"Redis did not start:\n{_tail(log)}") from None
-                time.sleep(0.01)
-        yield Process(child.pid, port, 0, time.perf_counter() - began)
+    try:
+        _Interruption.held = True
+        try:
+            made.start()
+        finally:
+            _let_go()
+        pid = made.child.pid
+        if pid is None:
+            raise Failed(f"{made.child.name} has ended: {made.child.last_words()}")
+        yield Process(pid, made.port, 0, time.perf_counter() - began)
+    except ClusterError as error:
+        raise Failed(str(error)) from error
+    finally:
+        _Interruption.held = True
+        try:
+            made.stop()
+        except ClusterError as error:
+            raise Failed(str(error)) from error
+        finally:
+            _let_go()
+
+
+def installed(name: str) -> Path:
+    """The program of an engine: `postgres` or `redis-server`. Raises Failed where there is none."""
+    found = engines.program(name)
+    if found is None:
+        raise Failed(f"{name}: not installed; `make engines` installs what is missing")
+    return found
 
 
 def command(*arguments: str | Path, minutes: float = 30) -> float:

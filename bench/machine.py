@@ -4,10 +4,13 @@ import os
 import platform
 import sysconfig
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
 import msgspec
+
+from rookery.cluster.processes import family
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
@@ -104,6 +107,16 @@ def cpu_of(pid: int) -> float:
     # The name in brackets may hold anything; what follows it may not.
     fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def cpu_of_family(pid: int) -> float:
+    """Seconds of CPU that the process, all that descend from it, and those of them that have ended, have used."""
+    total = 0
+    for member in family(pid):
+        with suppress(OSError):  # ended meanwhile: then its parent has its time
+            fields = (_PROC / str(member) / "stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15]))
+    return total / _TICKS
 
 
 def cpu_of_main_thread(pid: int) -> float:

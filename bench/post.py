@@ -17,7 +17,7 @@ from bench.report import Result, Row
 
 CONNECTIONS = 256
 _REQUESTS = 20_000
-_DELIVERIES = 'rookery_deliveries_total{by="processor"}'
+DELIVERIES = 'rookery_deliveries_total{by="processor"}'
 _LAG = "rookery_event_lag{"
 _PATIENCE = 60
 """Seconds that the consumers have to catch up after a round."""
@@ -34,10 +34,10 @@ def run(data: Data, plan: Plan) -> Result:
         caught_up(server)
         for number in range(plan.rounds):
             say(f"post: closed loop, round {number + 1} of {plan.rounds}")
-            before, began = figure(server, _DELIVERIES), time.perf_counter()
+            before, began = figure(server, DELIVERIES), time.perf_counter()
             measured.append(load(server, requests, plan.seconds, CONNECTIONS))
             drains.append(caught_up(server))
-            rates.append((figure(server, _DELIVERIES) - before) / (time.perf_counter() - began))
+            rates.append((figure(server, DELIVERIES) - before) / (time.perf_counter() - began))
     return Result(
         "post",
         f"{summary(data)}; {CONNECTIONS} connections, closed loop",

@@ -40,12 +40,12 @@ async def _run(data: Data, plan: Plan, folder: Path, posters: list[Person]) -> R
     async with open_network(data.settings(data.copy(folder))) as network:
         for person in data.active:
             await network.timelines.home(person.id, Page(1))
-        batches = _batches(network, posters, random.Random(data.scale.seed))
+        batches = batches_of(network, posters, random.Random(data.scale.seed))
         if plan.warm_up:
-            await _deliver(network, batches, plan.warm_up)
+            await deliver(network, batches, plan.warm_up)
         say("processor: deliveries to everybody active")
         with harness.watched(os.getpid(), plan.seconds * plan.rounds):
-            found = [await _deliver(network, batches, plan.seconds) for _ in range(plan.rounds)]
+            found = [await deliver(network, batches, plan.seconds) for _ in range(plan.rounds)]
         memory = network.engines.timelines_in_memory
         held = 0 if memory is None else memory.nbytes
     say("processor: by the number of followers")
@@ -73,10 +73,10 @@ async def _crowds(data: Data, plan: Plan) -> list[Row]:
         authors = await _followed(network, crowds, len(data.active), data.scale.seed)
         for count in crowds:
             people = [Person(author, "") for author in authors[count]]
-            batches = _batches(network, people, random.Random(data.scale.seed))
+            batches = batches_of(network, people, random.Random(data.scale.seed))
             if plan.warm_up:
-                await _deliver(network, batches, plan.seconds / 20)
-            found = [await _deliver(network, batches, plan.seconds / 4) for _ in range(plan.rounds)]
+                await deliver(network, batches, plan.seconds / 20)
+            found = [await deliver(network, batches, plan.seconds / 4) for _ in range(plan.rounds)]
             rates = [deliveries for deliveries, _, _ in found]
             first = first or median(rates)
             rows += [
@@ -108,14 +108,14 @@ async def _followed(network: Network, crowds: Sequence[int], owners: int, seed: 
     return authors
 
 
-async def _deliver(
-    network: Network, batches: Iterator[Sequence[Appended]], seconds: float
+async def deliver(
+    network: Network, batches: Iterator[Sequence[Appended]], seconds: float, ready_at_once: int = _READY
 ) -> tuple[float, float, float]:
-    """Deliver for so long: deliveries a second, events a second, cores in use. Making the events is not counted."""
+    """Deliver for so long: deliveries a second, events a second, cores in use. Making the events, so many batches, is not counted."""
     processor, spent, used, events = network.processor, 0.0, 0.0, 0
     before = processor.deliveries
     while spent < seconds:
-        ready = [next(batches) for _ in range(_READY)]
+        ready = [next(batches) for _ in range(ready_at_once)]
         began, cpu = time.perf_counter(), machine.cpu_of(os.getpid())
         for batch in ready:
             await processor.handle(batch)
@@ -125,7 +125,8 @@ async def _deliver(
     return (processor.deliveries - before) / spent, events / spent, used / spent
 
 
-def _batches(network: Network, posters: list[Person], draw: random.Random) -> Iterator[list[Appended]]:
+def batches_of(network: Network, posters: list[Person], draw: random.Random) -> Iterator[list[Appended]]:
+    """Posts of people drawn at random, in the batches that the log hands over; without an end."""
     offset = 0
     while True:
         batch: list[Appended] = []

@@ -29,7 +29,7 @@ _BATCHES = 1, 50, 500
 _READY = 5
 _READERS = 32
 _PAGE = 20
-_FOLLOWEES = 200
+FOLLOWEES = 200
 """Actors of each timeline, most of whom write nothing here."""
 
 
@@ -54,38 +54,43 @@ async def _run(data: Data, plan: Plan) -> Result:
     with harness.redis(folder) as server:
         client = RedisClient(f"redis://127.0.0.1:{server.port}", limit=30)
         shared, own = RedisTimelineStore(client, entries), MemoryTimelineStore(entries)
-        empty = await _memory(client)
+        empty = await memory(client)
         for store in (own, shared):
             say(f"redis: {scale.active:,} timelines in {type(store).__name__}")
-            await _begin(store, data, entries)
-        full = await _memory(client)
+            await fill(store, data, entries)
+        full = await memory(client)
         rows += await _deliveries(data, plan, own, shared, server.pid)
         say("redis: reads of timelines")
         rows += await _reads(data, plan, shared, server.pid)
         say("redis: reads of cached tweets")
         rows += await _cached(plan, client, server.pid)
-        key = shared._key(b"t", 1)  # pyright: ignore[reportPrivateUsage] - what it takes is the server's to say
-        size = await client._server.memory_usage(key)  # pyright: ignore[reportPrivateUsage]
         rows += [
-            Row(f"bytes of a timeline of {entries}, by MEMORY USAGE", "B", [float(size)]),
-            Row(f"bytes of it with its {_FOLLOWEES} followees and the reverse", "B", [(full - empty) / scale.active]),
+            Row(f"bytes of a timeline of {entries}, by MEMORY USAGE", "B", [await size(client, shared)]),
+            Row(f"bytes of it with its {FOLLOWEES} followees and the reverse", "B", [(full - empty) / scale.active]),
         ]
         await client.close()
     return Result(
         "redis",
-        f"{scale.active:,} timelines of {entries} entries that follow {_FOLLOWEES} each; entries of {scale.posters} people "
+        f"{scale.active:,} timelines of {entries} entries that follow {FOLLOWEES} each; entries of {scale.posters} people "
         f"with {scale.poster_followers} of them as followers each; one Redis without persistence, one processor",
         rows,
     )
 
 
-async def _memory(client: RedisClient) -> int:
+async def memory(client: RedisClient) -> int:
     """Bytes that the server has allocated."""
     found = await client._server.info("memory")  # pyright: ignore[reportPrivateUsage]
     return found["used_memory"]
 
 
-async def _begin(store: TimelineStore, data: Data, entries: int) -> None:
+async def size(client: RedisClient, store: RedisTimelineStore) -> float:
+    """Bytes of the first timeline that `fill` made, by MEMORY USAGE."""
+    key = store._key(b"t", 1)  # pyright: ignore[reportPrivateUsage] - what it takes is the server's to say
+    return float(await client._server.memory_usage(key))  # pyright: ignore[reportPrivateUsage]
+
+
+async def fill(store: TimelineStore, data: Data, entries: int) -> None:
+    """As many timelines of so many entries as there are active people, who follow some of the posters, and others who write nothing."""
     scale, draw = data.scale, np.random.default_rng(data.scale.seed)
     follows: list[list[int]] = [[] for _ in range(scale.active)]
     for poster in range(scale.posters):
@@ -93,7 +98,7 @@ async def _begin(store: TimelineStore, data: Data, entries: int) -> None:
             follows[reader].append(_poster(poster))
     ids = np.arange(1, entries + 1)
     for reader, posters in enumerate(follows):
-        others = draw.integers(1, 20 * scale.active, max(0, _FOLLOWEES - len(posters)))
+        others = draw.integers(1, 20 * scale.active, max(0, FOLLOWEES - len(posters)))
         await store.begin(reader + 1, 1, np.concatenate([others, np.array(posters, np.int64)]))
         await store.fill(reader + 1, 1, ids, ids, 1)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.harness import ROOT
+from tests.engines import installed
 
 
 @pytest.fixture
@@ -93,6 +94,30 @@ def test_whenever_a_run_is_interrupted_its_server_ends(tmp_path, number, moment)
     left = ended_now(tmp_path)
     assert done.returncode == 130, done.stderr
     assert not left
+
+
+@pytest.mark.parametrize(
+    "moment", [("c_call", "fork_exec"), ("c_return", "fork_exec"), ("call", "ready"), ("call", "stop")]
+)
+def test_whenever_a_run_is_interrupted_its_engine_ends(tmp_path, moment):
+    installed("redis")
+    program = INTERRUPTED.replace("MOMENT", repr(moment)).replace("NUMBER", "SIGTERM").replace(".server(", ".redis(")
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    # Redis gives itself another name, which does not tell the folder.
+    left = [int(name.name) for name in Path("/proc").glob("[0-9]*") if works_in(name, tmp_path)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert done.returncode == 130, done.stderr
+    assert not left
+
+
+def works_in(process: Path, folder: Path) -> bool:
+    try:
+        return Path(os.readlink(process / "cwd")) == folder
+    except OSError:
+        return False
 
 
 def ended_now(folder: Path) -> list[int]:

@@ -2,7 +2,14 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +18,7 @@ from bench import closedloop, harness, machine, report
 from bench.__main__ import BENCHMARKS
 from bench.accounts import Account, Shares, middle
 from bench.closedloop import Request
+from bench.data import Data
 from bench.harness import Failed
 from tests.bench.conftest import MOMENT, needs_wrk
 from tests.engines import installed
@@ -29,12 +37,23 @@ NO_WRK = {
     "tastes",
 }
 
+ENGINES = {"redis": ("redis",), "standard": ("postgres", "redis")}
 
+
+@contextmanager
+def reachable(data: Data) -> Generator[Data]:
+    """The same network, in a folder that another user can get to, as whom PostgreSQL runs; pytest's are for their owner."""
+    with tempfile.TemporaryDirectory(prefix="rookery-bench-") as folder:
+        yield Data(data.scale, Path(folder))
+
+
+@pytest.mark.timeout(400)  # a network of several processes takes its time to begin, on machines that are busy
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in NO_WRK else needs_wrk) for n in BENCHMARKS])
 def test_the_benchmark_measures_something(name, data, tmp_path):
-    if name == "redis":
-        installed("redis")
-    result = BENCHMARKS[name](data, MOMENT)
+    for engine in ENGINES.get(name, ()):
+        installed(engine)
+    with reachable(data) if "postgres" in ENGINES.get(name, ()) else nullcontext(data) as network:
+        result = BENCHMARKS[name](network, MOMENT)
     assert result.name == name
     assert all(row.values for row in result.rows)
     first = result.rows[0]
@@ -76,6 +95,13 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
         pass
 
 
+def test_without_an_engine_the_benchmark_says_how_to_install_it(data, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    for name in ("redis", "standard"):
+        with pytest.raises(Failed, match=r"(redis-server|postgres): not installed; `make engines` installs"):
+            BENCHMARKS[name](data, MOMENT)
+
+
 def test_a_command_that_fails_says_why(tmp_path):
     with pytest.raises(Failed, match="nowhere"):
         harness.command("import", "graph", tmp_path / "nowhere.tsv", "--data", tmp_path / "data")
@@ -88,6 +114,27 @@ def test_half_of_the_active_people_follow_somebody_famous(data):
     active = set(data.active_numbers)
     assert 2 * len({a for a, b in data.edges if b in famous} & active) >= len(active)
     assert 2 * len({a for a, b in data.edges if b in more_famous} & active) < len(active)
+
+
+def test_an_engine_ends_with_what_it_was_started_for(tmp_path):
+    installed("redis")
+    pids: list[int] = []
+
+    def use() -> None:
+        with harness.redis(tmp_path) as server:
+            pids.append(server.pid)
+            raise Failed("whatever")
+
+    with pytest.raises(Failed, match="whatever"):
+        use()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_what_a_process_and_its_children_used_is_counted_after_they_have_ended():
+    before = machine.cpu_of_family(os.getpid())
+    subprocess.run([sys.executable, "-c", "while __import__('time').process_time() < 0.2: pass"], check=True)
+    assert machine.cpu_of_family(os.getpid()) - before >= 0.2
 
 
 def test_percentiles_are_values_that_were_seen():

@@ -203,6 +203,20 @@ async def test_one_that_was_stopped_is_left_alone(watchdog):
     await dying.worker.stop()
 
 
+async def test_one_that_was_not_started_or_was_stopped_at_its_work_is_not_thought_stalled(watchdog):
+    never, stopped = Working(name="never"), Working(hangs, name="stopped")
+    hanging = Working(hangs, name="hanging")
+    watchdog.watch(never.worker, stopped.worker, hanging.worker)
+    stopped.worker.start()
+    await eventually(lambda: stopped.begun)
+    await stopped.worker.stop()
+    hanging.worker.start()
+    with capture_logs() as logs:
+        await eventually(lambda: hanging.begun == 2)
+    assert {entry["worker"] for entry in said(logs, "worker stalled")} == {"hanging"}
+    await hanging.worker.stop()
+
+
 async def test_stopping_lets_a_worker_end_by_itself_and_cancels_it_after_the_grace():
     asked = asyncio.Event()
 

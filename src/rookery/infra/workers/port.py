@@ -98,6 +98,7 @@ class Worker(Watched):
         self._run = run
         self._turn: InTurn | None = None
         self._task: asyncio.Task[None] | None = None
+        self.rest()  # until it is started
 
     def take_turns(self, turns: Turns | None) -> None:
         """Work only while it is this process's turn, of all that have a worker of this name; until then it rests. Before the start.
@@ -131,6 +132,7 @@ class Worker(Watched):
             _log.error("worker can't be stopped", worker=self.name)
         elif not task.cancelled() and (error := task.exception()) is not None:
             _log.error("worker ended in an error", worker=self.name, error=repr(error), exc_info=error)
+        self.rest()
 
     def died(self) -> BaseException | None:
         task = self._task
