@@ -69,7 +69,7 @@ class Engines:
         history: str = "",
     ) -> None:
         """`history` names the database's; what Redis holds of another one is not looked at."""
-        self._prefix = f"rookery:{history}"
+        self.prefix = f"rookery:{history}"
         self.settings = settings
         self.clock = clock
         self.raw = database
@@ -113,7 +113,7 @@ class Engines:
     def _cache(self, name: str, types: tuple[type[Any], ...], **bounds: Any) -> Any:
         if self.redis is None:
             return MemoryCache[Any](**bounds)
-        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, prefix=self._prefix, **bounds)
+        made = module("rookery.infra.cache.redis").RedisCache(self.redis, name, types, prefix=self.prefix, **bounds)
         self._caches.append(made)
         return made
 
@@ -123,26 +123,26 @@ class Engines:
             self.timelines_in_memory = made = MemoryTimelineStore(entries, self.clock)
             return made
         store = module("rookery.services.timelines.stores.redis").RedisTimelineStore
-        return store(self.redis, entries, clock=self.clock, prefix=self._prefix)
+        return store(self.redis, entries, clock=self.clock, prefix=self.prefix)
 
     def rankings(self) -> SharedRankings | None:
         """Where rankings of Top go on at another process; None where there is none."""
         if self.redis is None:
             return None
-        return module("rookery.services.timelines.stores.redis_rankings").RedisRankings(self.redis, prefix=self._prefix)
+        return module("rookery.services.timelines.stores.redis_rankings").RedisRankings(self.redis, prefix=self.prefix)
 
     def tokens(self) -> SharedTokens | None:
         """Whom tokens stand for, where processes share that."""
         if self.redis is None:
             return None
-        made = module("rookery.services.users.stores.redis").RedisTokens(self.redis, prefix=self._prefix)
+        made = module("rookery.services.users.stores.redis").RedisTokens(self.redis, prefix=self.prefix)
         self._caches.append(made)
         return made
 
     def limits(self) -> Limits:
         if self.redis is None:
             return MemoryLimits(self.clock)
-        return module("rookery.infra.limits.redis").RedisLimits(self.redis, self.clock, prefix=self._prefix)
+        return module("rookery.infra.limits.redis").RedisLimits(self.redis, self.clock, prefix=self.prefix)
 
     def archives(self) -> Objects:
         """Where archives of people are kept. Raises Invalid."""
@@ -231,9 +231,12 @@ async def _sqlite(
     node, lease = lease_node(settings.data / "nodes")
     mark = Mark(settings.data / MARK)
 
+    engines: Engines | None = None
+
     def noted(transactions: int) -> None:
         committed(transactions)
-        mark.note(engines.log.newest)
+        if engines is not None:
+            mark.note(engines.log.newest)
 
     try:
         if not file.exists() or not file.stat().st_size:

@@ -45,7 +45,7 @@ class Gateway:
     def __init__(self, network: Network, clock: ManualClock, url: str, refresh: int) -> None:
         self.client = CountingClient(url, limit=1)
         self.timelines = TimelineService(
-            store=RedisTimelineStore(self.client, 100, clock=clock),
+            store=RedisTimelineStore(self.client, 100, clock=clock, prefix=network.engines.prefix),
             tweets=network.reads,
             graph=network.graph,
             log=network.log,
