@@ -35,7 +35,7 @@ test-standard: export ROOKERY_TEST_HISTORIES ?= 8
 test-standard: $(ENV)/dev.stamp ## run the tests of the standard profile
 	@scripts/install-tools browser || [ "$$CI" != true ]
 	@scripts/install-engines redis postgres haproxy || [ "$$CI" != true ]
-	@$(BIN)/pytest $(STANDARD) $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile $(STANDARD) $(ARGS)
 	@ROOKERY_TEST_PROFILE=standard $(BIN)/pytest -n $(JOBS) --dist worksteal \
 		tests/gateways/rest tests/services/timelines/test_oracle.py tests/browser/test_story.py tests/browser/test_live.py $(ARGS)
 

@@ -141,7 +141,7 @@ async def test_lists_that_nobody_reads_any_more_go_and_those_that_somebody_does_
     await world.post("bob", "first")
     await one.home(world.ids["ada"])
     await one.home(world.ids["dan"])
-    store = RedisTimelineStore(one.client, 100)
+    store = RedisTimelineStore(one.client, 100, prefix=world.network.engines.prefix)
     bob, cat = author_list(world.ids["bob"]), author_list(world.ids["cat"])
     assert {bob, cat} <= set(await store.owners())
     await world.network.graph.unfollow(world.ids["ada"], world.ids["cat"])
