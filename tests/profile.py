@@ -13,12 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from rookery.cluster.layout import STANDARD as STANDARD_LAYOUT
 from rookery.infra.leases import sql
 from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.postgres import PostgresDatabase
 from rookery.kernel.clock import DAY
 from tests.conftest import MIGRATIONS
-from tests.engines import Postgres, RedisServer, installed
+from tests.engines import Postgres, RedisServer, free_port, installed
 
 STANDARD = os.environ.get("ROOKERY_TEST_PROFILE", "embedded") == "standard"
 
@@ -77,6 +78,19 @@ _started: list[_Engines] = []
 def settings(folder: Path) -> Mapping[str, Any]:
     """What the profile adds to the settings of a network in this folder."""
     return _engines().of(folder) if STANDARD else {}
+
+
+def remotes() -> Mapping[str, Any]:
+    """What the profile adds where there is a gateway: it calls by gRPC what gateways of a cluster call, here in its own process."""
+    if not STANDARD:
+        return {}
+    port = free_port()
+    called = next(process.remote for process in STANDARD_LAYOUT.processes if "gateway" in process.services)
+    return {
+        "remote": dict.fromkeys(called, f"127.0.0.1:{port}"),
+        "rpc_port": port,
+        "rpc_token": "what a gateway of the tests shows",
+    }
 
 
 def end() -> None:

@@ -35,6 +35,12 @@ async def caught_up(network: Network) -> None:
             return
 
 
+def rows(database: Any, text: str) -> list[Any]:
+    """What a query finds in the database of an open network, on any engine."""
+    reader = getattr(database, "_reader", None)
+    return database.rows(text) if reader is None else reader.raw.execute(text).fetchall()
+
+
 class Server:
     """A real server process on a data folder, on free ports."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import uvicorn
 
 from rookery.kernel.clock import ManualClock
 from rookery.services.users.contract import Client, NewPerson
-from rookery.wiring import Network, public_app
+from rookery.wiring import Network, offer, public_app
+from tests import profile
 from tests.support import caught_up, network_in
 
 
@@ -65,7 +66,9 @@ class Server:
 async def serving(folder: Path, clock: ManualClock, **settings: Any) -> AsyncGenerator[Server]:
     """A server with these settings."""
     parts = {"server": "ok"}
-    async with network_in(folder, clock, **settings) as network:
+    async with AsyncExitStack() as stack:
+        network = await stack.enter_async_context(network_in(folder, clock, **{**profile.remotes(), **settings}))
+        await offer(stack, network.settings, network.offered, None)
         config = uvicorn.Config(
             public_app(network, lambda: parts), http="httptools", lifespan="off", log_config=None, ws="none"
         )

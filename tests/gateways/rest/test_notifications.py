@@ -11,6 +11,7 @@ from rookery.services.notifications.contract import Kind, Notified, Read
 from rookery.services.tweets.contract import Standing, StandingChange
 from rookery.services.users.contract import ProfileChange
 from tests.gateways.rest.conftest import Person, Server, post, problem
+from tests.support import rows
 
 
 async def listed(server: Server, person: Person, **query: Any) -> list[dict[str, Any]]:
@@ -38,10 +39,11 @@ async def unread(server: Server, person: Person) -> int:
 async def told(server: Server) -> list[Notified | Read]:
     """What people were told by events, once they were told of everything."""
     await server.caught_up()
-    rows: list[Any] = server.network.database._reader.raw.execute(
-        "SELECT name, body FROM events_log WHERE topic = 'notifications' ORDER BY \"offset\""
-    ).fetchall()
-    return [event for name, body in rows if isinstance(event := decode(name, body), Notified | Read)]
+    found = rows(
+        server.network.database,
+        "SELECT name, body FROM events_log WHERE topic = 'notifications' ORDER BY \"offset\"",
+    )
+    return [event for name, body in found if isinstance(event := decode(name, body), Notified | Read)]
 
 
 async def act(person: Person, verb: str, path: str) -> None:

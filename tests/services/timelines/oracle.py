@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import DAY
 from rookery.kernel.ids import moment_of
 from rookery.kernel.idset import IdSet
 from rookery.kernel.text import hashtag_key
 from rookery.kernel.visibility import Place, State, Viewer, Visibility, visible
 from rookery.kernel.words import Words
+from tests import support
 
 
 class Account(NamedTuple):
@@ -53,9 +53,7 @@ class Truth:
         """`database` is any engine's."""
 
         def rows(text: str) -> list[Any]:
-            if isinstance(database, SqliteDatabase):
-                return database._reader.raw.execute(text).fetchall()
-            return database.rows(text)
+            return support.rows(database, text)
 
         self.accounts = {
             id: Account(id, State(state), bool(protected))
