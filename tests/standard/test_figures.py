@@ -33,7 +33,10 @@ class Process:
         )
 
     def present(self) -> Present:
-        return Present(parts=self.parts, timelines=0, timeline_bytes=0, connections={"idle": 1}, at_work={"read": 1})
+        return Present(parts=self.parts, timeline_bytes=0, connections={"idle": 1}, at_work={"read": 1})
+
+    async def timelines(self) -> int:
+        return 5
 
     async def storage(self) -> Storage:
         return Storage(0, 0, 0, 0, 0)
@@ -60,6 +63,7 @@ async def test_figures_of_all_processes_are_added_up_and_what_was_counted_stays_
     await asked.tell()
     assert seen(asked) == (11, 22, 11, 10, 200)
     assert asked.present().parts == {"core": "ok", "gateway-1": "writer: it does not answer"}
+    assert await asked.timelines() == 5, "there are as many for all"
     assert (asked.present().connections, asked.present().at_work) == ({"idle": 2}, {"read": 2})
     # It begins anew.
     gateway.reads = 3

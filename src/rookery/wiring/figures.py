@@ -66,11 +66,16 @@ class NetworkFigures:
         memory = network.engines.timelines_in_memory
         return Present(
             parts={**network.database.health(), **network.watchdog.states()},
-            timelines=0 if memory is None else memory.homes,
             timeline_bytes=0 if memory is None else memory.nbytes,
             connections={} if self.connections is None else self.connections.numbers(),
             at_work=dict(self.at_work()),
         )
+
+    async def timelines(self) -> int:
+        memory = self._network.engines.timelines_in_memory
+        if memory is not None:
+            return memory.homes
+        return sum(owner > 0 for owner in await self._network.timeline_store.owners())
 
     async def storage(self) -> Storage:
         return await asyncio.to_thread(self._storage)

@@ -79,11 +79,13 @@ class SharedFigures:
         found = {self._process: own} | {name: one.present for name, one in self._others.items()}
         return Present(
             parts={name: _state(one.parts) for name, one in sorted(found.items())},
-            timelines=sum(one.timelines for one in found.values()),
             timeline_bytes=sum(one.timeline_bytes for one in found.values()),
             connections=_added(*(one.connections for one in found.values())),
             at_work=_added(*(one.at_work for one in found.values())),
         )
+
+    async def timelines(self) -> int:
+        return await self._own.timelines()
 
     async def storage(self) -> Storage:
         return await self._own.storage()

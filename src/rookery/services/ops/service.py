@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rookery.infra.events.port import EventAdmin, Parked
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import Clock
-from rookery.kernel.errors import Invalid, NotFound
+from rookery.kernel.errors import Invalid, NotFound, Unavailable
 from rookery.kernel.ids import MAX_ID
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.services.moderation.contract import Act, Actor, Acts, Note, Target
@@ -87,7 +87,7 @@ class OpsService:
             groups=groups,
             caches=cache_figures(before, now),
             online=new.online,
-            timelines=present.timelines,
+            timelines=await self._timelines(),
             timeline_bytes=present.timeline_bytes,
             connections=present.connections,
             at_work=present.at_work,
@@ -110,6 +110,13 @@ class OpsService:
 
     def _moment(self) -> Moment:
         return Moment(self._timer(), self._sources.figures())
+
+    async def _timelines(self) -> int:
+        """As many as are cached; 0 where what caches them is away, for then nobody has one."""
+        try:
+            return await self._sources.timelines()
+        except Unavailable:
+            return 0
 
     async def _storage(self) -> Storage | None:
         """What the disk says; None where it says nothing, which must not hide all the rest."""

@@ -36,7 +36,6 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
     """What takes a little longer to find, and is asked for by people only."""
 
     parts: Mapping[str, str]
-    timelines: int
     timeline_bytes: int
     connections: Mapping[str, int]
     at_work: Mapping[str, int]
@@ -51,6 +50,10 @@ class Sources(Protocol):
 
     def present(self) -> Present:
         """In some milliseconds."""
+        ...
+
+    async def timelines(self) -> int:
+        """How many home timelines are cached. Raises Unavailable."""
         ...
 
     async def storage(self) -> Storage:
