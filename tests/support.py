@@ -78,14 +78,14 @@ class Server:
             stdout=self._output,
             stderr=self._output,
         )
-        for _ in range(600):
+        for _ in range(1_200):
             assert self._process.poll() is None, f"the server ended with {self._process.returncode}"
             # Written last, when the API answers; a file half written is no JSON yet.
             with suppress(OSError, ValueError):
                 self.url = f"http://127.0.0.1:{json.loads(known.read_text())['port']}"
                 return self
             time.sleep(0.05)
-        raise AssertionError("the server did not start within 30 seconds")
+        raise AssertionError("the server did not start within 60 seconds")
 
     def kill(self) -> None:
         """End it as a power cut would."""

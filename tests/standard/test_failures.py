@@ -122,5 +122,5 @@ async def test_a_version_with_another_schema_takes_over_and_no_request_fails(
         assert raw.execute("SELECT count(bird) FROM users_accounts").fetchone() == (0,)
         # The tests themselves are of the older version.
         raw.execute("ALTER TABLE users_accounts DROP COLUMN bird")
-        raw.execute(b"UPDATE sql_version SET version_num = %s", [newest])
+        raw.execute(b"UPDATE sql_version SET revision = %s", [newest])
     await people.check()
