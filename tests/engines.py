@@ -161,14 +161,14 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisCl
 
 
 class Postgres(PostgresServer):
-    """A PostgreSQL of its own, that flushes what it commits."""
+    """A PostgreSQL of its own, that flushes what it commits, unless the settings say otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         # pytest's folders are for their owner alone, who may be root.
         self.folder = Path(tempfile.mkdtemp(prefix="rookery-postgres-"))
         super().__init__(
             *(Path(installed("postgres")), self.folder, free_port()),
-            settings=POSTGRES | {"shared_buffers": "32MB", "max_connections": "200"},
+            settings=POSTGRES | {"shared_buffers": "32MB", "max_connections": "200"} | settings,
             admin="rookery", password="rookery", sync=False,
         )  # fmt: skip
         self._numbers = count()

@@ -31,7 +31,8 @@ class _Engines:
     """The servers, and what each folder has of them."""
 
     def __init__(self) -> None:
-        self.postgres = Postgres()
+        # Nobody pulls its plug here; the tests that do have their own, which flush.
+        self.postgres = Postgres(fsync="off", synchronous_commit="off", full_page_writes="off")
         self.redis = RedisServer(installed("redis"), Path(tempfile.mkdtemp(prefix="rookery-redis-")))
         self._numbers = count()
         self._known: dict[Path, Mapping[str, Any]] = {}
