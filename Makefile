@@ -31,7 +31,7 @@ test: $(ENV)/dev.stamp ## run all tests
 
 # Clusters, whose parts are killed, one at a time; then what people see, on PostgreSQL and Redis.
 STANDARD := tests/standard tests/cluster
-test-standard: export ROOKERY_TEST_HISTORIES ?= 8
+test-standard: export ROOKERY_TEST_HISTORIES ?= 2
 test-standard: $(ENV)/dev.stamp ## run the tests of the standard profile
 	@scripts/install-tools browser || [ "$$CI" != true ]
 	@scripts/install-engines redis postgres haproxy || [ "$$CI" != true ]
