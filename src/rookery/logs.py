@@ -66,6 +66,8 @@ def log_to_stderr(form: str, level: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
+    # Its warnings are of errors that it ignores because it raises others, which are told in our words.
+    logging.getLogger("psycopg").setLevel(number if level == "debug" else max(number, logging.ERROR))
     logging.captureWarnings(True)
     threading.excepthook = _thread_died
     sys.unraisablehook = _lost

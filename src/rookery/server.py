@@ -87,12 +87,13 @@ async def _serve(settings: Settings, tell: Callable[[str], None] | None, beside:
         await _start(stack, public_app(network, ready), http_protocol(network), listener)
         if operators is not None:
             await _start(stack, operator_app(network, ready), operator_protocol(), operators)
-        stack.enter_context(_server_file(settings.data, port, operators))
         network.tend_always()
         if beside is not None:
             worker = beside(network)
             worker.start()
             stack.push_async_callback(worker.stop)
+        # Last: whoever finds it may rely on all that went before.
+        stack.enter_context(_server_file(settings.data, port, operators))
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _log.info("serving", address=address, data=str(settings.data))
         if tell is not None:

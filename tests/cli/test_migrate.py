@@ -123,7 +123,7 @@ def test_a_move_goes_on_after_the_database_was_killed(network):
         wait_for_events(url, 2)
         server.kill()
         _, err = started.communicate(timeout=60)
-        assert (started.returncode, err.count(b"\n")) == (1, 1)
+        assert (started.returncode, err.count(b"\n")) == (1, 1), err.decode()
         assert b"the store is away" in err
         server.start()
         done = Rookery(network.data).ok("migrate", "--to", url, "--json").json
