@@ -42,3 +42,14 @@ async def behind_grpc(service: Any, *contracts: type) -> AsyncGenerator[Any]:
             Channel(f"127.0.0.1:{server.port}", caller="tests", token=_TOKEN, policy=_PATIENT)
         )
         yield Remote(service, [remote(contract, channel) for contract in contracts])
+
+
+@asynccontextmanager
+async def called(how: str, network: Any, name: str, *contracts: type) -> AsyncGenerator[None]:
+    """Have the network's service of this name called by gRPC where `how` is `remote`, or else as it is, `local`."""
+    if how == "local":
+        yield
+        return
+    async with behind_grpc(getattr(network, name), *contracts) as service:
+        setattr(network, name, service)
+        yield

@@ -12,17 +12,18 @@ from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State, Visibility
-from rookery.services.drafts.contract import DraftChange, ImportedDraft
+from rookery.services.drafts.contract import DraftChange, Drafts, ImportedDraft
 from rookery.services.drafts.service import MOST
 from rookery.services.tweets.contract import NewTweet
 from rookery.services.users.contract import NewPerson
 from rookery.wiring import Network
+from tests.remote import called
 from tests.support import network_in
 
 
-@pytest.fixture
-async def network(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Network]:
-    async with network_in(tmp_path, clock) as made:
+@pytest.fixture(params=["local", "remote"])
+async def network(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Network]:
+    async with network_in(tmp_path, clock) as made, called(request.param, made, "drafts", Drafts):
         yield made
 
 

@@ -1,5 +1,6 @@
 """Moderation within one process and beside it: the audit log, lists that others change, what is compared with what."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from rookery.services.moderation.contract import (
     Actor,
     ListAction,
     ListName,
+    Moderation,
     Note,
     Outcome,
     Target,
@@ -25,9 +27,20 @@ from rookery.services.tweets.contract import NewTweet, Standing, StandingChange
 from rookery.services.users.contract import NewPerson
 from rookery.settings import Settings
 from rookery.wiring import Network, open_network
+from tests.remote import called
 from tests.support import caught_up, network_in
 
 REFUSE, HOLD = ListAction.REFUSE, ListAction.HOLD
+
+
+@pytest.fixture(params=["local", "remote"])
+async def network(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Network]:
+    """One whose lists have seven entries at most."""
+    async with (
+        network_in(tmp_path, clock, blocklist_entries=7) as made,
+        called(request.param, made, "moderation", Moderation),
+    ):
+        yield made
 
 
 async def person(network: Network, handle: str) -> int:
@@ -39,36 +52,32 @@ async def outcomes(network: Network) -> list[tuple[Act, Outcome, str | None]]:
     return [(line.note.act, line.outcome, line.note.after) for line in lines]
 
 
-async def test_an_act_that_fails_is_noted_with_its_error_and_one_that_was_cut_short_as_begun(
-    tmp_path: Path, clock: ManualClock
-):
-    async with network_in(tmp_path, clock) as network:
-        ann = await person(network, "ann")
+async def test_an_act_that_fails_is_noted_with_its_error_and_one_that_was_cut_short_as_begun(network: Network):
+    ann = await person(network, "ann")
 
-        async def refused() -> None:
-            raise Conflict("no", code="no_luck")
+    async def refused() -> None:
+        raise Conflict("no", code="no_luck")
 
-        async def died() -> None:
-            raise RuntimeError
+    async def died() -> None:
+        raise RuntimeError
 
-        for work, error in ((refused, Conflict), (died, RuntimeError)):
-            with pytest.raises(error):
-                await network.moderation.noted(OPERATOR, Note(Act.ROLE, Target.USER, ann, after="admin"), work)
-        assert await outcomes(network) == [
-            (Act.ROLE, Outcome.BEGUN, "admin"),
-            (Act.ROLE, Outcome.FAILED, "no_luck"),
-        ]
+    for work, error in ((refused, Conflict), (died, RuntimeError)):
+        with pytest.raises(error):
+            await network.moderation.noted(OPERATOR, Note(Act.ROLE, Target.USER, ann, after="admin"), work)
+    assert await outcomes(network) == [
+        (Act.ROLE, Outcome.BEGUN, "admin"),
+        (Act.ROLE, Outcome.FAILED, "no_luck"),
+    ]
 
 
-async def test_what_changes_nothing_is_not_noted(tmp_path: Path, clock: ManualClock):
-    async with network_in(tmp_path, clock) as network:
-        ann = await person(network, "ann")
-        tweet = await network.ingestion.post(ann, NewTweet("hello"))
-        await network.moderation.set_state(OPERATOR, ann, State.ACTIVE, "why")
-        await network.moderation.stand(OPERATOR, tweet.id, StandingChange(standing=Standing.SHOWN), "why")
-        await network.moderation.add_entries(OPERATOR, ListName.WORDS, ["a"], REFUSE, "")
-        await network.moderation.add_entries(OPERATOR, ListName.WORDS, ["a"], REFUSE, "")
-        assert await outcomes(network) == [(Act.LIST_ADD, Outcome.DONE, "words, refuse: a")]
+async def test_what_changes_nothing_is_not_noted(network: Network):
+    ann = await person(network, "ann")
+    tweet = await network.ingestion.post(ann, NewTweet("hello"))
+    await network.moderation.set_state(OPERATOR, ann, State.ACTIVE, "why")
+    await network.moderation.stand(OPERATOR, tweet.id, StandingChange(standing=Standing.SHOWN), "why")
+    await network.moderation.add_entries(OPERATOR, ListName.WORDS, ["a"], REFUSE, "")
+    await network.moderation.add_entries(OPERATOR, ListName.WORDS, ["a"], REFUSE, "")
+    assert await outcomes(network) == [(Act.LIST_ADD, Outcome.DONE, "words, refuse: a")]
 
 
 async def test_a_list_that_a_command_changes_is_followed_by_the_server(tmp_path: Path, clock: ManualClock):
@@ -114,41 +123,38 @@ async def test_what_a_command_withholds_and_labels_is_forgotten_by_the_server(tm
             assert await seen() == shown
 
 
-async def test_a_list_has_an_end(tmp_path: Path, clock: ManualClock):
-    async with network_in(tmp_path, clock, blocklist_entries=3) as network:
-        add = network.moderation.add_entries
-        await add(OPERATOR, ListName.WORDS, ["a", "b", "c"], REFUSE, "")
-        with pytest.raises(Conflict):
-            await add(OPERATOR, ListName.WORDS, ["d"], REFUSE, "")
-        await add(OPERATOR, ListName.WORDS, ["a"], HOLD, "")
-        await add(OPERATOR, ListName.DOMAINS, ["d.example"], REFUSE, "")
-        found = (await network.moderation.list_entries(OPERATOR, ListName.WORDS, Page(10))).items
-        assert {(one.entry, one.action) for one in found} == {("a", HOLD), ("b", REFUSE), ("c", REFUSE)}
-        for entries in ([], ["x"] * 1_001):
-            with pytest.raises(Invalid):
-                await add(OPERATOR, ListName.WORDS, entries, REFUSE, "")
+async def test_a_list_has_an_end(network: Network):
+    add = network.moderation.add_entries
+    await add(OPERATOR, ListName.WORDS, list("abcdefg"), REFUSE, "")
+    with pytest.raises(Conflict):
+        await add(OPERATOR, ListName.WORDS, ["h"], REFUSE, "")
+    await add(OPERATOR, ListName.WORDS, ["a"], HOLD, "")
+    await add(OPERATOR, ListName.DOMAINS, ["d.example"], REFUSE, "")
+    found = (await network.moderation.list_entries(OPERATOR, ListName.WORDS, Page(10))).items
+    assert {(one.entry, one.action) for one in found} == {("a", HOLD), *((word, REFUSE) for word in "bcdefg")}
+    for entries in ([], ["x"] * 1_001):
+        with pytest.raises(Invalid):
+            await add(OPERATOR, ListName.WORDS, entries, REFUSE, "")
 
 
-async def test_lists_of_moderators_are_read_in_pages_both_ways(tmp_path: Path, clock: ManualClock):
-    async with network_in(tmp_path, clock) as network:
-        await network.moderation.add_entries(OPERATOR, ListName.WORDS, [f"w{n}" for n in range(7)], REFUSE, "")
-        read = network.moderation.list_entries
-        first = await read(OPERATOR, ListName.WORDS, Page(3))
-        assert [one.entry for one in first.items] == ["w6", "w5", "w4"]
-        second = await read(OPERATOR, ListName.WORDS, Page(3, before=first.next))
-        last = await read(OPERATOR, ListName.WORDS, Page(3, before=second.next))
-        assert ([one.entry for one in last.items], last.next) == (["w0"], None)
-        assert await read(OPERATOR, ListName.WORDS, Page(3, after=last.prev)) == second
+async def test_lists_of_moderators_are_read_in_pages_both_ways(network: Network):
+    await network.moderation.add_entries(OPERATOR, ListName.WORDS, [f"w{n}" for n in range(7)], REFUSE, "")
+    read = network.moderation.list_entries
+    first = await read(OPERATOR, ListName.WORDS, Page(3))
+    assert [one.entry for one in first.items] == ["w6", "w5", "w4"]
+    second = await read(OPERATOR, ListName.WORDS, Page(3, before=first.next))
+    last = await read(OPERATOR, ListName.WORDS, Page(3, before=second.next))
+    assert ([one.entry for one in last.items], last.next) == (["w0"], None)
+    assert await read(OPERATOR, ListName.WORDS, Page(3, after=last.prev)) == second
 
 
-async def test_who_is_no_moderator_any_more_does_nothing(tmp_path: Path, clock: ManualClock):
-    async with network_in(tmp_path, clock) as network:
-        ann, bob = await person(network, "ann"), await person(network, "bob")
-        with pytest.raises(Forbidden):
-            await network.moderation.set_state(Actor(ann), bob, State.SUSPENDED, "why")
-        with pytest.raises(NotFound):
-            await network.moderation.set_state(OPERATOR, 1, State.SUSPENDED, "why")
-        assert await outcomes(network) == []
+async def test_who_is_no_moderator_any_more_does_nothing(network: Network):
+    ann, bob = await person(network, "ann"), await person(network, "bob")
+    with pytest.raises(Forbidden):
+        await network.moderation.set_state(Actor(ann), bob, State.SUSPENDED, "why")
+    with pytest.raises(NotFound):
+        await network.moderation.set_state(OPERATOR, 1, State.SUSPENDED, "why")
+    assert await outcomes(network) == []
 
 
 # --- what is compared with what

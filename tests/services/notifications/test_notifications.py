@@ -12,12 +12,13 @@ from rookery.infra.events.port import Appended, decode
 from rookery.infra.sql.port import Statement, Transaction
 from rookery.kernel.clock import DAY, HOUR, MINUTE, ManualClock
 from rookery.kernel.pages import Page
-from rookery.services.notifications.contract import MOST_PEOPLE, From, Kind, Notified, PreferencesChange
+from rookery.services.notifications.contract import MOST_PEOPLE, From, Kind, Notifications, Notified, PreferencesChange
 from rookery.services.notifications.store import NotificationStore
 from rookery.services.tweets.contract import Favorited, NewTweet, Unfavorited
 from rookery.services.users.contract import NewPerson
 from rookery.wiring import Network
-from tests.support import caught_up, network_in
+from tests.remote import called
+from tests.support import caught_up, network_in, rows
 
 TABLES = ("items", "acts", "held", "people")
 
@@ -48,24 +49,25 @@ class World:
     async def mine(self) -> list[Any]:
         return (await self.notifications.mine(self.ann, Page(100))).items
 
-    def rows(self, query: str) -> list[Any]:
-        return self.network.database._reader.raw.execute(query).fetchall()
-
     def left(self) -> dict[str, int]:
         """How many rows each table has."""
-        return {name: self.rows(f"SELECT count(*) FROM notifications_{name}")[0][0] for name in TABLES}
+        return {
+            name: rows(self.network.database, f"SELECT count(*) FROM notifications_{name}")[0][0] for name in TABLES
+        }
 
     def told(self) -> list[Notified]:
         events = [
             decode(name, body)
-            for name, body in self.rows("SELECT name, body FROM events_log WHERE name = 'notifications.notified'")
+            for name, body in rows(
+                self.network.database, "SELECT name, body FROM events_log WHERE name = 'notifications.notified'"
+            )
         ]
         return [event for event in events if isinstance(event, Notified)]
 
 
-@pytest.fixture
-async def world(tmp_path: Path, clock: ManualClock) -> AsyncIterator[World]:
-    async with network_in(tmp_path, clock) as network:
+@pytest.fixture(params=["local", "remote"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[World]:
+    async with network_in(tmp_path, clock) as network, called(request.param, network, "notifications", Notifications):
         made = World(network, clock)
         await made.begin(100)
         yield made
@@ -172,7 +174,9 @@ async def test_an_erased_person_is_in_no_row_any_more(world: World) -> None:
         ("held", "user_id"),
         ("people", "user_id"),
     ):
-        assert not [row for row in world.rows(f"SELECT {columns} FROM notifications_{table}") if bob in row]
+        assert not [
+            row for row in rows(world.network.database, f"SELECT {columns} FROM notifications_{table}") if bob in row
+        ]
     assert [(one.kind, one.count) for one in await world.mine()] == [(Kind.FOLLOW, 1), (Kind.FAVORITE, 1)]
     assert await world.network.notification_store.check() == []
 
