@@ -3,7 +3,7 @@
 from typing import Any
 
 from rookery.kernel.clock import HOUR, ManualClock
-from tests.gateways.rest.conftest import Person, problem
+from tests.gateways.rest.conftest import Person, Server, problem
 
 
 async def post(person: Person, content: str, **fields: Any) -> dict[str, Any]:
@@ -16,10 +16,11 @@ async def contents(person: Person) -> list[str]:
     return [item["tweet"]["content"] for item in (await person.get("/v1/newsfeed")).json()["items"]]
 
 
-async def test_a_hashtag_followed_brings_its_tweets_and_says_so(ann: Person, bob: Person):
+async def test_a_hashtag_followed_brings_its_tweets_and_says_so(server: Server, ann: Person, bob: Person):
     assert (await ann.put("/v1/hashtags/B%C3%84R/follow")).json() == {"hashtag": "bär", "following": True}
     await ann.get("/v1/newsfeed")
     await post(bob, "a #bär", lang="de")
+    await server.caught_up()
     (item,) = (await ann.get("/v1/newsfeed")).json()["items"]
     assert (item["tweet"]["content"], item["reason"]) == ("a #bär", {"kind": "hashtag", "hashtag": "bär"})
     (again,) = (await ann.get("/v1/newsfeed")).json()["items"]

@@ -215,6 +215,6 @@ async def test_what_names_no_event_is_refused(admin: Person):
     problem(await admin.post(replay, json={"group": "\0"}), 422, "invalid_group", "group")
     problem(await admin.get(PARKED, params={"group": "x" * 101}), 422, "invalid_group", "group")
     for offset in (0, -1, 2**63, 2**64):
-        problem(await admin.post(replay, json={"offset": offset}), 422, "invalid_offset", "offset")
+        problem(await admin.post(replay, json={"offset": offset}), 422, "invalid_value", "offset")
     problem(await admin.post(replay, json={"reason": "x" * 1001}), 422, "too_long", "reason")
     assert await acts(admin) == []

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from rookery.infra.sql.port import Statement
-from rookery.infra.sql.sqlite import SqliteDatabase
+from rookery.infra.sql.port import Database, Statement
 from rookery.kernel import calling
 from rookery.kernel.clock import ManualClock
 from tests.gateways.rest.conftest import Person, Server, post, problem, serving
@@ -266,12 +265,12 @@ async def test_what_lags_is_for_those_who_look_and_not_for_those_who_act(
 ) -> None:
     asked: list[int | None] = []
 
-    def lagging(self: SqliteDatabase) -> SqliteDatabase:
+    def lagging(self: Database) -> Database:
         looking = calling.looking()
         asked.append(None if looking is None else looking.viewer_id)
         return self
 
-    monkeypatch.setattr(SqliteDatabase, "lagging", property(lagging))
+    monkeypatch.setattr(type(server.network.database), "lagging", property(lagging))
     for person, viewer_id in ((ann, int(ann.id)), (guest, 0)):
         assert (await person.get(f"/v1/users/{bob.id}/followers")).status_code == 200
         assert set(asked) == {viewer_id}

@@ -3,6 +3,7 @@
 import pytest
 
 from rookery.kernel.clock import DAY, MINUTE, ManualClock
+from tests import profile
 from tests.gateways.rest.conftest import Person, Server, post, problem
 
 
@@ -116,7 +117,8 @@ async def test_top_is_walked_by_links_and_an_old_ranking_says_that_it_is_over(
     back = answer.links["prev"]["url"]
     assert seen(await ann.get(back)) == found[len(found) - len(seen(answer)) - 3 : len(found) - len(seen(answer))]
     clock.advance(10 * MINUTE)
-    problem(await ann.get(back), 410, "ranking_over")
+    if not profile.STANDARD:  # there it is Redis that forgets, by its own clock
+        problem(await ann.get(back), 410, "ranking_over")
 
 
 async def test_what_clients_tell_of_reads_and_links_counts_for_top(server: Server, ann: Person, bob: Person):

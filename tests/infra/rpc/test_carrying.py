@@ -60,10 +60,11 @@ async def test_plain_values_arrive(everything):
     assert await everything.plain(2**63 - 1, "", 2, False, b"") == (2**63 - 1, "", 2.0, False, b"")
 
 
-async def test_text_that_is_no_unicode_is_not_sent(serve, connect):
+@pytest.mark.parametrize("arguments", [(None, "\ud800"), (2**64, None), (-(2**63) - 1, None)])
+async def test_text_that_is_no_unicode_and_numbers_beyond_64_bits_are_not_sent(serve, connect, arguments):
     everything = remote(Everything, connect(await serve({Everything: Echo()})))
     with pytest.raises(Malformed):
-        await everything.maybe(None, "\ud800")
+        await everything.maybe(*arguments)
 
 
 async def test_absent_values_stay_absent(everything):

@@ -8,9 +8,7 @@ from rookery.gateways.rest.admin_shapes import Text
 from rookery.gateways.rest.shapes import Cursor, Moment, Request
 
 Group = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,100}$"})]
-Offset = Annotated[
-    int, Meta(description="Its place in the log.", extra_json_schema={"minimum": 1, "maximum": 2**63 - 1})
-]
+Offset = Annotated[int, Meta(description="Its place in the log.", ge=1, le=2**63 - 1)]
 
 
 class RequestRate(Struct, frozen=True):

@@ -93,13 +93,17 @@ class Channel:
         await self._channel.close()
 
     async def call(self, method: Method, request: msgspec.Struct) -> Any:
-        """The answer. Raises what the method raised; Unavailable where nobody answered in time; Malformed for text that is none."""
+        """The answer. Raises what the method raised; Unavailable where nobody answered in time; Malformed for text that is none,
+        and for numbers beyond 64 bits.
+        """
         left, most = calling.remaining(), method.mark.timeout * self._policy.times
         until = monotonic() + (most if left is None else min(left, most))
         try:
             body, attempt = encode(request), 0
         except UnicodeEncodeError:
             raise Malformed("text with half a surrogate pair is no Unicode") from None
+        except OverflowError:
+            raise Malformed("a number has more than 64 bits") from None
         while True:
             attempt += 1
             try:
