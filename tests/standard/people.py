@@ -96,7 +96,7 @@ class People:
         while not self._stop.is_set():
             act = self._random.choices((self._post, self._follow, self._favorite, self._read), (5, 1, 2, 4))[0]
             await act(person)
-            await asyncio.sleep(self._random.uniform(0.01, 0.08))
+            await asyncio.sleep(self._random.uniform(0.05, 0.2))
 
     async def _ask(self, person: Person, method: str, path: str, **options: Any) -> httpx.Response | None:
         """The answer; None where the connection broke, as happens when whoever was to answer is killed."""

@@ -27,6 +27,7 @@ from rookery.infra.cache import redis_lua as lua
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.cache.port import Load, V
 from rookery.infra.redis.port import Call, Redis
+from rookery.infra.workers.port import Telling
 from rookery.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
 
@@ -40,9 +41,6 @@ _MOST_NEW: Final = 10_000
 """Values that wait for Redis; more of them are not sent, which costs a load each."""
 
 _AT_ONCE: Final = 500
-
-_RETRY: Final = 0.2
-"""Seconds between attempts to send what Redis could not take."""
 
 _Packed = bytes
 """What `bytes` means outside of a class that has a property of this name."""
@@ -93,7 +91,7 @@ class RedisCache(Generic[V]):
         """Values for Redis, and the tokens of those that were loaded."""
         self._clears = 0
         self._cleared = 0
-        self._sending: asyncio.Task[None] | None = None
+        self._telling = Telling(f"cache {self._space!r}", self._waits, self._tell)
         self._hits = 0
         self._misses = 0
 
@@ -116,12 +114,12 @@ class RedisCache(Generic[V]):
             del self._new[key]
         if len(self._outdated) > _MOST_OUTDATED:
             self._forget_all()
-        self._wake()
+        self._telling.wake()
 
     def clear(self) -> None:
         self._front.clear()
         self._forget_all()
-        self._wake()
+        self._telling.wake()
 
     # --- for metrics and for the end
 
@@ -158,21 +156,12 @@ class RedisCache(Generic[V]):
 
     async def settle(self) -> None:
         """Wait until all that Redis is to know is there."""
-        while self._waiting:
-            self._wake()
-            assert self._sending is not None
-            await asyncio.wait({self._sending})
+        await self._telling.settle()
 
     async def close(self, grace: float = 1.0) -> None:
         """Send what waits, within `grace` seconds."""
-        try:
-            async with asyncio.timeout(grace):
-                await self.settle()
-        except TimeoutError:
+        if not await self._telling.close(grace):
             _log.warning("the cache was closed before redis heard of all changes", outdated=len(self._outdated))
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait({self._sending})
 
     # --- reading
 
@@ -230,35 +219,20 @@ class RedisCache(Generic[V]):
         elif waiting[0].version > value.version or (waiting[0].version == value.version and waiting[1] is None):
             return
         self._new[key] = value, token
-        self._wake()
+        self._telling.wake()
 
     def _forget_all(self) -> None:
         self._clears += 1
         self._outdated.clear()
         self._new.clear()
 
-    @property
-    def _waiting(self) -> bool:
+    def _waits(self) -> bool:
         return bool(self._outdated or self._new) or self._clears != self._cleared
 
-    def _wake(self) -> None:
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.get_running_loop().create_task(self._send_all(), name=f"cache {self._space!r}")
-
-    async def _send_all(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(0)  # what the same step of the program still adds goes along
-            try:
-                if self._clears != self._cleared:
-                    await self._clear()
-                sent = await self._changes()
-            except Unavailable:
-                sent = False
-            except Exception:
-                _log.exception("a change could not be sent to redis; it is tried again")
-                sent = False
-            if not sent:
-                await asyncio.sleep(_RETRY)
+    async def _tell(self) -> bool:
+        if self._clears != self._cleared:
+            await self._clear()
+        return await self._changes()
 
     async def _clear(self) -> None:
         clears = self._clears

@@ -10,15 +10,19 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from rookery.infra.workers.turns import InTurn
+from rookery.kernel.errors import Unavailable
 
 _LAST_WORDS = 1.0
 """Seconds that a cancelled task has to tidy up when it is stopped; one that refuses to end must not keep the process."""
+
+_RETRY = 0.2
+"""Seconds between attempts to tell what another part could not take."""
 
 _log: Any = structlog.get_logger("rookery.workers")
 
@@ -254,6 +258,54 @@ class ThreadWorker(Watched):
             self._run()
         except BaseException as error:
             self._error = error
+
+
+class Telling:
+    """One task that tells another part, such as an engine, what waits, for as long as something does. For the event loop only."""
+
+    def __init__(self, name: str, waits: Callable[[], bool], send: Callable[[], Awaitable[bool]]) -> None:
+        """`waits` says whether the other is yet to know of something; `send` tells what has gathered, and says whether it was taken."""
+        self._name = name
+        self._waits = waits
+        self._send = send
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Something may wait."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._tell(), name=self._name)
+
+    async def settle(self) -> None:
+        """Wait until nothing waits."""
+        while self._waits():
+            self.wake()
+            assert self._task is not None
+            await asyncio.wait({self._task})
+
+    async def close(self, grace: float) -> bool:
+        """Tell what waits, within `grace` seconds, and end; whether the other knows all of it."""
+        try:
+            async with asyncio.timeout(grace):
+                await self.settle()
+        except TimeoutError:
+            pass
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        return not self._waits()
+
+    async def _tell(self) -> None:
+        while self._waits():
+            await asyncio.sleep(0)  # what the same step of the program still adds goes along
+            try:
+                sent = await self._send()
+            except Unavailable:
+                sent = False
+            except Exception:
+                _log.exception("could not tell; trying again", what=self._name)
+                sent = False
+            if not sent:
+                await asyncio.sleep(_RETRY)
 
 
 def stack_of(thread_id: int) -> str:

@@ -10,7 +10,6 @@ a session ended, and comes in later, counts for nothing. What Redis was not told
 of tokens are there.
 """
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -20,6 +19,7 @@ import msgspec
 import structlog
 
 from rookery.infra.redis.port import ERA, Call, Redis, Script
+from rookery.infra.workers.port import Telling
 from rookery.kernel.clock import HOUR, MINUTE
 from rookery.kernel.errors import Unavailable
 from rookery.services.users.contract import EVERYBODY, Identity
@@ -32,8 +32,6 @@ _MOST: Final = 10_000
 """Accounts, and identities, that wait for Redis. Of more accounts all are forgotten; more identities are not sent."""
 
 _AT_ONCE: Final = 500
-_RETRY: Final = 0.2
-"""Seconds between attempts to tell Redis."""
 
 _log: Any = structlog.get_logger("rookery.users")
 
@@ -112,7 +110,7 @@ class RedisTokens:
         """Accounts of which Redis was not told yet, EVERYBODY for all; each with the count of what had ended by then."""
         self._count = 0
         self._new: dict[bytes, tuple[Identity, bytes]] = {}
-        self._sending: asyncio.Task[None] | None = None
+        self._telling = Telling("tokens", self._waits, self._send)
 
     # --- the port
 
@@ -133,7 +131,7 @@ class RedisTokens:
     def put(self, hash: bytes, identity: Identity, ticket: bytes) -> None:
         if len(self._new) < _MOST:
             self._new[hash] = identity, ticket
-            self._wake()
+            self._telling.wake()
 
     def forget(self, user_id: int) -> None:
         self._count += 1
@@ -142,46 +140,21 @@ class RedisTokens:
             self._new.clear()
         else:
             self._ended[user_id] = self._count
-        self._wake()
+        self._telling.wake()
 
     async def settle(self) -> None:
         """Wait until Redis knows all that it is to know."""
-        while self._waiting:
-            self._wake()
-            assert self._sending is not None
-            await asyncio.wait({self._sending})
+        await self._telling.settle()
 
     async def close(self, grace: float = 1.0) -> None:
         """Tell what waits, within `grace` seconds."""
-        try:
-            async with asyncio.timeout(grace):
-                await self.settle()
-        except TimeoutError:
+        if not await self._telling.close(grace):
             _log.warning("redis was not told of all sessions that ended", accounts=len(self._ended))
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait({self._sending})
 
     # --- what Redis is to know
 
-    @property
-    def _waiting(self) -> bool:
+    def _waits(self) -> bool:
         return bool(self._ended or self._new)
-
-    def _wake(self) -> None:
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.get_running_loop().create_task(self._send_all(), name="tokens")
-
-    async def _send_all(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(0)  # what the same step of the program still adds goes along
-            try:
-                sent = await self._send()
-            except Exception:
-                _log.exception("redis could not be told of sessions; it is tried again")
-                sent = False
-            if not sent:
-                await asyncio.sleep(_RETRY)
 
     async def _send(self) -> bool:
         """Tell what has gathered; whether Redis took it."""
