@@ -27,7 +27,7 @@ from rookery.infra.cache import redis_lua as lua
 from rookery.infra.cache.memory import MemoryCache
 from rookery.infra.cache.port import Load, V
 from rookery.infra.redis.port import Call, Redis
-from rookery.infra.workers.port import Telling
+from rookery.infra.workers.port import Chore
 from rookery.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis
 from rookery.kernel.errors import Unavailable
 
@@ -91,7 +91,7 @@ class RedisCache(Generic[V]):
         """Values for Redis, and the tokens of those that were loaded."""
         self._clears = 0
         self._cleared = 0
-        self._telling = Telling(f"cache {self._space!r}", self._waits, self._tell)
+        self._sending = Chore(f"cache {self._space!r}", self._waits, self._tell)
         self._hits = 0
         self._misses = 0
 
@@ -114,12 +114,12 @@ class RedisCache(Generic[V]):
             del self._new[key]
         if len(self._outdated) > _MOST_OUTDATED:
             self._forget_all()
-        self._telling.wake()
+        self._sending.wake()
 
     def clear(self) -> None:
         self._front.clear()
         self._forget_all()
-        self._telling.wake()
+        self._sending.wake()
 
     # --- for metrics and for the end
 
@@ -156,11 +156,11 @@ class RedisCache(Generic[V]):
 
     async def settle(self) -> None:
         """Wait until all that Redis is to know is there."""
-        await self._telling.settle()
+        await self._sending.settle()
 
     async def close(self, grace: float = 1.0) -> None:
         """Send what waits, within `grace` seconds."""
-        if not await self._telling.close(grace):
+        if not await self._sending.close(grace):
             _log.warning("the cache was closed before redis heard of all changes", outdated=len(self._outdated))
 
     # --- reading
@@ -219,7 +219,7 @@ class RedisCache(Generic[V]):
         elif waiting[0].version > value.version or (waiting[0].version == value.version and waiting[1] is None):
             return
         self._new[key] = value, token
-        self._telling.wake()
+        self._sending.wake()
 
     def _forget_all(self) -> None:
         self._clears += 1

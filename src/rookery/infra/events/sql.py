@@ -35,7 +35,7 @@ from rookery.infra.events.port import (
 from rookery.infra.events.recent import Recent
 from rookery.infra.events.turns import Watched
 from rookery.infra.sql.port import Row, Transaction, Value
-from rookery.infra.workers.port import Worker
+from rookery.infra.workers.port import Chore, Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
 from rookery.kernel.errors import RookeryError, Unavailable
 from rookery.kernel.ids import NO_LEASE
@@ -70,6 +70,9 @@ class SqlEventLog:
         self._stopping = asyncio.Event()
         self._newest = 0
         self._recent = Recent()
+        self._heard = False
+        """Whether another process may have committed since this one looked."""
+        self._looking = Chore("event log", lambda: self._heard, self._look)
         self._partitions = Partitions(database) if database.dialect == "postgresql" else None
         self._suspected: set[str] = set()
         self.deserted: set[str] = set()
@@ -125,9 +128,11 @@ class SqlEventLog:
 
     def _committed(self, events: Sequence[Event], offset: int, at: Millis) -> None:
         self._newest = offset
-        self._recent.add(events, offset, at)
         self.appended.update(event.name for event in events)
-        self.wake()
+        if self._recent.add(events, offset, at):
+            self._wake_at_work()
+        else:
+            self._hear()  # of what another process has appended before it
 
     @property
     def newest(self) -> int:
@@ -135,14 +140,56 @@ class SqlEventLog:
         return self._newest
 
     def wake(self) -> None:
-        """Have every group look, now, at the log and at what is due. Commits do it; so should whoever moves the clock."""
+        """Have every group look, now, at the log and at what is due. Whoever moves the clock should do it."""
         for group in self._groups.values():
             group.wake.set()
 
-    def _wake_for_foreign(self) -> None:
+    def _wake_at_work(self) -> None:
         for group in self._groups.values():
-            group.retry_at = 0  # an operator may have asked for a replay
-            group.wake.set()
+            if self._has_turn(group):
+                group.wake.set()
+
+    # --- what other processes do
+
+    def _hear(self) -> None:
+        """Another process may have appended events, moved a group that is not at work here, or asked for a replay."""
+        self._heard = True
+        if self.workers:
+            self._looking.wake()
+
+    async def _look(self) -> bool:
+        """Look once for all groups: each commit of any process is heard of by all, and each has a dozen groups."""
+        self._heard = False
+        try:
+            rows = await self._database.all(t.READ, after=self._recent.last, limit=_BATCH)
+            retries: dict[str, Millis] = dict(await self._database.all(t.NEXT_RETRIES))
+            offsets: dict[str, int] = {}
+            if any(not self._has_turn(group) for group in self._groups.values()):
+                offsets = {name: offset for name, offset, _, _ in await self._database.all(t.ALL_GROUPS)}
+        except BaseException:
+            self._heard = True
+            raise
+        for offset, at, _, name, body in rows:
+            self._recent.read(offset, _decoded(offset, at, name, body))
+        for group in self._groups.values():
+            if not self._has_turn(group):
+                self._follow(group, offsets.get(group.stored_as, 0))
+                continue
+            retry_at = retries.get(group.stored_as)
+            if retry_at is not None and (group.retry_at is None or retry_at < group.retry_at):
+                group.retry_at = retry_at
+                group.wake.set()
+            if rows:
+                group.wake.set()
+        if len(rows) == _BATCH:
+            self._heard = True
+        return True
+
+    def _follow(self, group: Group, offset: int) -> None:
+        """The group has come so far in another process."""
+        if offset > group.offset:
+            group.saved = offset
+            group.move(offset)
 
     # --- groups
 
@@ -186,7 +233,7 @@ class SqlEventLog:
         def work(tx: Transaction) -> list[int]:
             head = tx.one(t.HEAD)
             assert head is not None
-            offsets: list[int] = []
+            offsets: list[int] = [head[0]]
             for group in groups:
                 if not group.durable:
                     offsets.append(head[0])
@@ -199,11 +246,13 @@ class SqlEventLog:
                     self._save(tx, group, offsets[-1])
             return offsets
 
-        for group, offset in zip(groups, await self._database.write(work), strict=True):
+        head, *offsets = await self._database.write(work)
+        self._recent.begin(head)
+        for group, offset in zip(groups, offsets, strict=True):
             group.offset = group.saved = offset
             group.saved_at = self._clock.now()
             group.retry_at = 0
-        self._database.on_foreign_commit(self._wake_for_foreign)
+        self._database.on_foreign_commit(self._hear)
         for group in groups:
             if group.durable and not group.elsewhere and self._database.turns is not None:
                 self._database.turns.want(_turn(group.name), self.wake)
@@ -221,6 +270,7 @@ class SqlEventLog:
             group.hurry.set()
         await asyncio.gather(*(worker.stop(_STOP_GRACE) for worker in self.workers))
         self.workers = []
+        await self._looking.close()
         await self._save_offsets([group for group in self._groups.values() if self._has_turn(group)])
         if self._database.turns is not None:
             await self._database.turns.drop(self.wake)
@@ -293,9 +343,7 @@ class SqlEventLog:
         group.in_hand = None
         group.prepared = group.prepare is None
         row = await self._database.one(t.GROUP, name=group.stored_as)
-        if row is not None and row[0] > group.offset:
-            group.saved = row[0]
-            group.move(row[0])
+        self._follow(group, 0 if row is None else row[0])
         group.retry_at = 0  # what it has parked is looked up when it is this one's turn
         group.worker.rest()
         await group.wake.wait()
@@ -604,7 +652,7 @@ class SqlEventLog:
     def lags(self) -> dict[str, int]:
         """Offsets between the newest event seen and each group of this process: what a gauge shows, without a scan."""
         newest = max((group.offset for group in self._groups.values()), default=0)
-        newest = max(newest, self._newest)
+        newest = max(newest, self._newest, self._recent.last)
         return {name: newest - group.offset for name, group in self._groups.items()}
 
     async def lag_seconds(self) -> dict[str, float]:
@@ -637,13 +685,22 @@ class SqlEventLog:
     async def replay(self, group: str | None = None, offset: int | None = None) -> int:
         def work(tx: Transaction) -> int:
             count = tx.run(t.REPLAY, group_name=group or "", offset=offset or 0)
-            tx.after_commit(self._wake_for_foreign)
+            tx.after_commit(self._hear)
             return count
 
         return await self._database.write(work)
 
     async def skip(self, group: str, offset: int | None = None) -> list[Parked]:
         return await admin.skip(self._database, self, group, offset)
+
+
+def _decoded(offset: int, at: Millis, name: str, body: str) -> Appended | None:
+    """The event, or None for one that can't be read, or that this version does not know."""
+    try:
+        event = decode(name, body)
+    except msgspec.DecodeError:
+        return None
+    return None if event is None else Appended(offset, at, event)
 
 
 def _is_away(group: Group, error: Exception) -> bool:

@@ -189,6 +189,11 @@ DUE = Statement(
     .limit(100)
 )
 NEXT_RETRY = Statement(select(func.min(PARKED.c.retry_at)).where(PARKED.c.group_name == bindparam("group_name")))
+NEXT_RETRIES = Statement(
+    select(PARKED.c.group_name, func.min(PARKED.c.retry_at))
+    .where(PARKED.c.retry_at.is_not(None))
+    .group_by(PARKED.c.group_name)
+)
 PARKED_COUNTS = Statement(select(PARKED.c.group_name, func.count()).group_by(PARKED.c.group_name))
 REPLAY = Statement(
     update(PARKED)

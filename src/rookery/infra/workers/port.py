@@ -11,6 +11,7 @@ import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -22,7 +23,7 @@ _LAST_WORDS = 1.0
 """Seconds that a cancelled task has to tidy up when it is stopped; one that refuses to end must not keep the process."""
 
 _RETRY = 0.2
-"""Seconds between attempts to tell what another part could not take."""
+"""Seconds between attempts at a chore."""
 
 _log: Any = structlog.get_logger("rookery.workers")
 
@@ -260,51 +261,49 @@ class ThreadWorker(Watched):
             self._error = error
 
 
-class Telling:
-    """One task that tells another part, such as an engine, what waits, for as long as something does. For the event loop only."""
+class Chore:
+    """A task that works while there is something to do, and tries again what fails. For the event loop only."""
 
-    def __init__(self, name: str, waits: Callable[[], bool], send: Callable[[], Awaitable[bool]]) -> None:
-        """`waits` says whether the other is yet to know of something; `send` tells what has gathered, and says whether it was taken."""
+    def __init__(self, name: str, waits: Callable[[], bool], work: Callable[[], Awaitable[bool]]) -> None:
+        """`waits` tells whether there is something to do; `work` does what has gathered, and tells whether it could be done."""
         self._name = name
         self._waits = waits
-        self._send = send
+        self._work = work
         self._task: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
-        """Something may wait."""
+        """There may be something to do."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._tell(), name=self._name)
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
     async def settle(self) -> None:
-        """Wait until nothing waits."""
+        """Wait until all is done."""
         while self._waits():
             self.wake()
             assert self._task is not None
             await asyncio.wait({self._task})
 
-    async def close(self, grace: float) -> bool:
-        """Tell what waits, within `grace` seconds, and end; whether the other knows all of it."""
-        try:
+    async def close(self, grace: float = 0.0) -> bool:
+        """Do what waits within `grace` seconds, and nothing more; whether all is done."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self.settle()
-        except TimeoutError:
-            pass
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
         return not self._waits()
 
-    async def _tell(self) -> None:
+    async def _run(self) -> None:
         while self._waits():
             await asyncio.sleep(0)  # what the same step of the program still adds goes along
             try:
-                sent = await self._send()
+                done = await self._work()
             except Unavailable:
-                sent = False
+                done = False
             except Exception:
-                _log.exception("could not tell; trying again", what=self._name)
-                sent = False
-            if not sent:
+                _log.exception("a chore failed; it is tried again", chore=self._name)
+                done = False
+            if not done:
                 await asyncio.sleep(_RETRY)
 
 

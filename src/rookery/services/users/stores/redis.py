@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from rookery.infra.redis.port import ERA, Call, Redis, Script
-from rookery.infra.workers.port import Telling
+from rookery.infra.workers.port import Chore
 from rookery.kernel.clock import HOUR, MINUTE
 from rookery.kernel.errors import Unavailable
 from rookery.services.users.contract import EVERYBODY, Identity
@@ -110,7 +110,7 @@ class RedisTokens:
         """Accounts of which Redis was not told yet, EVERYBODY for all; each with the count of what had ended by then."""
         self._count = 0
         self._new: dict[bytes, tuple[Identity, bytes]] = {}
-        self._telling = Telling("tokens", self._waits, self._send)
+        self._sending = Chore("tokens", self._waits, self._send)
 
     # --- the port
 
@@ -131,7 +131,7 @@ class RedisTokens:
     def put(self, hash: bytes, identity: Identity, ticket: bytes) -> None:
         if len(self._new) < _MOST:
             self._new[hash] = identity, ticket
-            self._telling.wake()
+            self._sending.wake()
 
     def forget(self, user_id: int) -> None:
         self._count += 1
@@ -140,15 +140,15 @@ class RedisTokens:
             self._new.clear()
         else:
             self._ended[user_id] = self._count
-        self._telling.wake()
+        self._sending.wake()
 
     async def settle(self) -> None:
         """Wait until Redis knows all that it is to know."""
-        await self._telling.settle()
+        await self._sending.settle()
 
     async def close(self, grace: float = 1.0) -> None:
         """Tell what waits, within `grace` seconds."""
-        if not await self._telling.close(grace):
+        if not await self._sending.close(grace):
             _log.warning("redis was not told of all sessions that ended", accounts=len(self._ended))
 
     # --- what Redis is to know
