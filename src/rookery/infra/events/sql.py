@@ -143,6 +143,7 @@ class SqlEventLog:
         """Have every group look, now, at the log and at what is due. Whoever moves the clock should do it."""
         for group in self._groups.values():
             group.wake.set()
+        self._hear()
 
     def _wake_at_work(self) -> None:
         for group in self._groups.values():
@@ -265,12 +266,13 @@ class SqlEventLog:
         if not self.workers:
             return
         self._stopping.set()
-        self.wake()
+        await self._looking.close()
+        for group in self._groups.values():
+            group.wake.set()
         for group in self._groups.values():
             group.hurry.set()
         await asyncio.gather(*(worker.stop(_STOP_GRACE) for worker in self.workers))
         self.workers = []
-        await self._looking.close()
         await self._save_offsets([group for group in self._groups.values() if self._has_turn(group)])
         if self._database.turns is not None:
             await self._database.turns.drop(self.wake)
@@ -313,7 +315,7 @@ class SqlEventLog:
                 rows: Sequence[Row] = ()
                 if recent := self._recent.after(group.offset, _BATCH):
                     await self._deliver(group, await self._choose(group, recent), recent[-1].offset)
-                elif rows := await self._database.all(t.READ, after=group.offset, limit=_BATCH):
+                elif group.offset < self._recent.last and (rows := await self._behind(group)):
                     items = await self._decode(group, rows)
                     await self._deliver(group, await self._choose(group, items), rows[-1][0])
                 if recent or rows:
@@ -333,6 +335,10 @@ class SqlEventLog:
                     async with asyncio.timeout(_STUMBLE):
                         await self._stopping.wait()
                 group.worker.beat()
+
+    async def _behind(self, group: Group) -> Sequence[Row]:
+        """What follows for a group that is behind the run that this process knows; what follows that run is looked for for all at once."""
+        return await self._database.all(t.READ, after=group.offset, limit=_BATCH)
 
     def _has_turn(self, group: Group) -> bool:
         turns = self._database.turns
