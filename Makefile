@@ -29,13 +29,14 @@ test: $(ENV)/dev.stamp ## run all tests
 	@scripts/install-engines || [ "$$CI" != true ]
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(STANDARD:%=--ignore=%) $(ARGS)
 
-# Clusters, whose parts are killed, one at a time; then what people see, on PostgreSQL and Redis.
+# Clusters, whose parts are killed, one at a time, three beside each other, as they wait most of the time; then what people see, on
+# PostgreSQL and Redis.
 STANDARD := tests/standard tests/cluster
 test-standard: export ROOKERY_TEST_HISTORIES ?= 2
 test-standard: $(ENV)/dev.stamp ## run the tests of the standard profile
 	@scripts/install-tools browser || [ "$$CI" != true ]
 	@scripts/install-engines redis postgres haproxy || [ "$$CI" != true ]
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile $(STANDARD) $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(STANDARD) $(ARGS)
 	@ROOKERY_TEST_PROFILE=standard $(BIN)/pytest -n $(JOBS) --dist worksteal \
 		tests/gateways/rest tests/services/timelines/test_oracle.py tests/browser/test_story.py tests/browser/test_live.py $(ARGS)
 

@@ -1,5 +1,6 @@
 """A cluster as its operator starts it, whose parts can be killed and made to stand still."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -15,6 +16,24 @@ from rookery.cluster.processes import family
 from rookery.cluster.running import Cluster
 from rookery.settings import Settings, load
 from tests.engines import installed
+
+PAUSE = 30.0
+"""Seconds for which a part stands still."""
+
+RECOVERY = 60.0
+"""Seconds after which all is well again."""
+
+PARTS = (
+    "core",
+    "processor-1",
+    "processor-2",
+    "live-1",
+    "gateway-1",
+    "postgres",
+    "replica",
+    "redis",
+)
+"""What breaks: one of each kind, and both processors, of which one delivers."""
 
 
 class Running:
@@ -94,3 +113,10 @@ class Running:
                 self.cluster.down()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def recovered(running: Running) -> None:
+    async with asyncio.timeout(RECOVERY):
+        while wrong := await asyncio.to_thread(running.unhealthy):
+            assert wrong
+            await asyncio.sleep(0.3)

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from rookery.settings import Settings
 from tests.engines import Postgres, RedisCluster
+from tests.standard.cluster import PAUSE
 from tests.standard.people import People
-from tests.standard.test_failures import PAUSE
 from tests.support import Server
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
