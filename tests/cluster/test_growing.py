@@ -19,6 +19,7 @@ def network() -> Generator[Network]:
         made.end()
 
 
+@pytest.mark.timeout(400)
 def test_people_find_in_the_cluster_what_they_wrote_in_one_process_and_are_still_logged_in(network, tmp_path):
     small = Here(tmp_path / "small")
     with Server(small.data) as server, httpx.Client(base_url=server.url, timeout=20) as client:

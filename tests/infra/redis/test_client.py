@@ -103,6 +103,20 @@ async def test_a_mistake_in_a_script_is_no_outage(client):
         await client.run(Call(Script("return nothing.there"), [b"k"]))
 
 
+async def test_a_connection_that_was_closed_meanwhile_is_an_outage_and_a_mistake_here_is_none(client, monkeypatch):
+    said = "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
+
+    async def refuse(*_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(client._server, "execute_command", refuse)
+    with pytest.raises(Unavailable):
+        await client.run(Call(ECHO, [b"k"], [1]))
+    said = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        await client.run(Call(ECHO, [b"k"], [1]))
+
+
 @pytest.mark.parametrize(
     "url", ["", "http://host", "redis+cluster://", "redis+cluster://host:port", "nats+cluster://h:1"]
 )

@@ -206,7 +206,7 @@ class RedisClient:
                 found = await asked
             answered = True
             return found
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError) as error:
             answered = not _refused(error)
             if answered:
                 raise
@@ -237,7 +237,10 @@ def _command(verb: str, script: str, call: Call) -> tuple[Any, ...]:
 
 
 def _refused(error: BaseException) -> bool:
-    """Whether the server is to blame, and not a script."""
+    """Whether the server is to blame, and not a script or this program."""
+    if isinstance(error, RuntimeError):
+        # What the event loop says of a connection that another command has found broken, and closed.
+        return "handler is closed" in str(error)
     return not (type(error) is ResponseError and "user_script" in str(error))
 
 
