@@ -113,6 +113,7 @@ async def test_while_the_disk_fails_posts_are_refused_and_reads_go_on_until_it_i
         assert await network.post(20) == 20
         await network.verify()
         assert shim.reused[Files.LOG] == 0
+        assert network.answers
         assert server.stop() == 0
     network.check()
 
@@ -158,13 +159,15 @@ async def test_after_a_failed_fsync_the_log_is_written_by_a_new_handle_and_a_pow
             await until("an fsync fails", lambda: has_failed(network, shim))
             await until("posts are taken again", network.posts_again)
             await network.post(chance.randrange(1, 30), at_once=chance.choice((1, 8)))
-            assert set(network.answers) == {(503, "storage_failed")}
+            # None where it was a consumer's commit that met it.
+            assert set(network.answers) <= {(503, "storage_failed")}
             await network.verify()
             server.kill()
             assert shim.reused[Files.LOG] == 0
             shim.power_cut(folder)
             server.start()
             await network.verify()
+        assert network.answers
         assert server.stop() == 0
     network.check()
 

@@ -356,7 +356,7 @@ async def test_what_bears_lag_is_read_while_the_primary_is_away(primary, replica
 
 
 async def test_what_a_reader_wrote_is_not_hidden_by_a_primary_that_is_away(primary, replica):
-    async with opened(primary, replica) as database:
+    async with opened(primary, replica, max_lag=WAIT) as database:
         replica.pause_replay()
         await add(database, 1, ANN)
         primary.kill()
