@@ -102,9 +102,9 @@ class Visitor:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         # What could not be loaded is looked at where its answer comes in; an error page is no defect. And a page may be left
-        # while its stream is being opened.
-        known = (
-            message.text.startswith("Failed to load resource") or "closed before the connection is est" in message.text
+        # while its stream is being opened, or a test take the network away just then.
+        known = message.text.startswith("Failed to load resource") or any(
+            words in message.text for words in ("closed before the connection is est", "net::ERR_INTERNET_DISCONNECTED")
         )
         if message.type in ("error", "warning") and not known:
             self.complaints.append(f"the console says: {message.text}")

@@ -103,12 +103,13 @@ async def use(url: str) -> dict[str, str]:
         stream = {**bens, "Accept": "text/event-stream"}
         async with client.stream("GET", "/v1/stream", headers=stream) as heard, asyncio.timeout(30):
             assert heard.status_code == 200
-            # A defect that is known: what is posted within moments of the stream's beginning may not be told on a young cluster.
-            await asyncio.sleep(2)
+            lines = aiter(heard.aiter_lines())
+            # With it the stream begins; its status and headers come before that.
+            while await anext(lines) != "event: hello":
+                pass
             posted = (await client.post("/v1/tweets", json={"content": "over the wire"}, headers=anas)).json()
-            async for line in heard.aiter_lines():
-                if posted["id"] in line:
-                    break
+            while posted["id"] not in await anext(lines):
+                pass
         feed = (await client.get("/v1/newsfeed", headers=bens)).json()["items"]
         assert [item["tweet"]["content"] for item in feed] == ["over the wire"]
         return anas

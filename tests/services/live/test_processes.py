@@ -203,8 +203,10 @@ async def test_another_processor_takes_over_and_leaves_nothing_out(here: Here):
     await until(lambda: clients["cat"].tweets == [*posted, own])
     await until(lambda: clients["ann"].tweets == [*posted, own])
     assert dan.tweets == posted[1:]
-    await until(lambda: late.tweets)
-    assert late.tweets == [own], "what was there before they came is not told"
+    await until(lambda: own in late.tweets)
+    # Of what was there before they came, only what was not in home timelines yet.
+    assert late.tweets == [*posted, own][-len(late.tweets) :]
+    assert posted[0] not in late.tweets
 
 
 async def test_a_ticket_of_a_gateway_opens_a_stream_once_wherever(here: Here):

@@ -260,6 +260,8 @@ class SqlEventLog:
             group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
             group.worker.start()
             self.workers.append(group.worker)
+        # What was committed elsewhere while this one got ready, nobody tells it again.
+        self._hear()
 
     async def stop(self) -> None:
         """Let each group finish the batch in hand, if it does within some seconds, and store the offsets."""

@@ -217,7 +217,8 @@ class LiveService:
                 return stream
             first: list[Message] = [Hello(False)]
             if after is None:
-                self.hub.begin(stream, head)
+                # An entry that is not in cached timelines yet is on no page that is read now.
+                await self.hub.begin_at(stream, await self.offset(), head)
             elif (reason := await self.hub.start(stream, after, head)) is not None:
                 first.append(Resync(reason))
             else:
@@ -344,7 +345,7 @@ class LiveService:
     # --- presence
 
     async def offset(self) -> int:
-        # An entry that is not in cached timelines yet is not on the page, and has to be told.
+        # An entry that is not in cached timelines yet is not on a page, and has to be told.
         return self._log.position(self._fan_out)
 
     async def online(self, user_ids: Sequence[int]) -> list[int]:

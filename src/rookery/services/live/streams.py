@@ -183,6 +183,12 @@ class Hub:
         self.figures.replayed["resync" if reason else "resumed"] += 1
         return reason
 
+    async def begin_at(self, stream: OpenStream, offset: int, head: int) -> None:
+        """Have the stream begin at `offset`, or at the log's head, which is `head`, where it can't."""
+        stream.offset = offset
+        if offset >= head or await self._gap(offset, head):
+            self.begin(stream, head)
+
     def begin(self, stream: OpenStream, head: int) -> None:
         """Have the stream told what comes from now on, where the log's head was `head` a moment ago."""
         # What was handed out in that moment passed it by.
