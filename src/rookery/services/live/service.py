@@ -217,7 +217,6 @@ class LiveService:
                 return stream
             first: list[Message] = [Hello(False)]
             if after is None:
-                # An entry that is not in cached timelines yet is on no page that is read now.
                 await self.hub.begin_at(stream, await self.offset(), head)
             elif (reason := await self.hub.start(stream, after, head)) is not None:
                 first.append(Resync(reason))

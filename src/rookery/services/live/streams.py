@@ -183,11 +183,18 @@ class Hub:
         self.figures.replayed["resync" if reason else "resumed"] += 1
         return reason
 
-    async def begin_at(self, stream: OpenStream, offset: int, head: int) -> None:
-        """Have the stream begin at `offset`, or at the log's head, which is `head`, where it can't."""
-        stream.offset = offset
-        if offset >= head or await self._gap(offset, head):
-            self.begin(stream, head)
+    async def begin_at(self, stream: OpenStream, filled: int, head: int) -> None:
+        """Have the stream begin at the log's head, which is `head`, or before the entries that are on no page yet: home timelines
+        have those up to `filled`.
+        """
+        stream.offset = filled
+        if filled < head:
+            # Nearly always that somebody came is all that there is.
+            stretch = await self._log.read(filled, _AT_ONCE)
+            on_the_way = stretch.upto < head or any(entry_of(item.event) for item in stretch.events)
+            if on_the_way and not await self._gap(filled, head):
+                return
+        self.begin(stream, head)
 
     def begin(self, stream: OpenStream, head: int) -> None:
         """Have the stream told what comes from now on, where the log's head was `head` a moment ago."""
