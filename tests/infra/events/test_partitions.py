@@ -209,7 +209,7 @@ async def test_two_upkeeps_at_once_make_a_partition_once(store, clock, url, monk
     other.start()
     logs = SqlEventLog(store, clock), SqlEventLog(other, clock)
     await logs[0].publish(notes(1))
-    slower: Any = logs[0]._partitions
+    slower: Any = logs[0]._retention._partitions
     stale = await slower._list()
     await logs[1].trim(HOUR)
 

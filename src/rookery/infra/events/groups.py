@@ -87,3 +87,8 @@ class Group:
             self.waiters = [waiter for waiter in self.waiters if waiter[0] > offset and not waiter[1].done()]
             for future in due:
                 future.set_result(None)
+
+
+def turn_of(group: str) -> str:
+    """What the turn of a durable group is called, where processes take turns."""
+    return f"consumer {group}"

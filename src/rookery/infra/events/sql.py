@@ -6,7 +6,6 @@ turns, the process whose turn it is handles a durable group's events, and the ot
 """
 
 import asyncio
-import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,8 +17,8 @@ import structlog
 
 from rookery.infra.events import admin
 from rookery.infra.events import tables as t
-from rookery.infra.events.groups import CutShort, Group, InHand
-from rookery.infra.events.partitions import Partitions
+from rookery.infra.events.delivery import Delivery
+from rookery.infra.events.groups import Group, turn_of
 from rookery.infra.events.port import (
     Appended,
     Event,
@@ -33,20 +32,15 @@ from rookery.infra.events.port import (
     encode,
 )
 from rookery.infra.events.recent import Recent
+from rookery.infra.events.retention import Retention
 from rookery.infra.events.turns import Watched
-from rookery.infra.sql.port import Row, Transaction, Value
+from rookery.infra.sql.port import Row, Transaction
 from rookery.infra.workers.port import Chore, Worker
 from rookery.kernel.clock import SECOND, Clock, Millis
-from rookery.kernel.errors import RookeryError, Unavailable
-from rookery.kernel.ids import NO_LEASE
 from rookery.kernel.pages import Page
 
 _BATCH = 500
-_TRIM_CHUNK = 2_000
 _SAVE_EVERY: Millis = 5 * SECOND
-_BACKOFF: tuple[Millis, ...] = (100, 400, 1_600, 6_400, 25_600)
-"""Waits before each further try (ms); after the last one an event is parked until an operator replays it."""
-
 _STOP_GRACE = 3.0
 """Seconds that a group has to finish the batch in hand when the log is stopped."""
 
@@ -73,10 +67,8 @@ class SqlEventLog:
         self._heard = False
         """Whether another process may have committed since this one looked."""
         self._looking = Chore("event log", lambda: self._heard, self._look)
-        self._partitions = Partitions(database) if database.dialect == "postgresql" else None
-        self._suspected: set[str] = set()
-        self.deserted: set[str] = set()
-        """Durable groups that nobody handles events for, as of the last two rounds of retention, while they keep it from going on."""
+        self._delivery = Delivery(database, clock)
+        self._retention = Retention(database, clock, self._groups, self.head, lambda: bool(self.workers))
         self.appended: Counter[str] = Counter()
         """Events committed by this process, by name."""
 
@@ -244,7 +236,7 @@ class SqlEventLog:
                     row = tx.one(t.GROUP, name=group.stored_as)
                     offsets.append(row[0] if row else head[0] if group.from_head else 0)
                 if not group.elsewhere:
-                    self._save(tx, group, offsets[-1])
+                    self._delivery.save(tx, group, offsets[-1])
             return offsets
 
         head, *offsets = await self._database.write(work)
@@ -256,7 +248,7 @@ class SqlEventLog:
         self._database.on_foreign_commit(self._hear)
         for group in groups:
             if group.durable and not group.elsewhere and self._database.turns is not None:
-                self._database.turns.want(_turn(group.name), self.wake)
+                self._database.turns.want(turn_of(group.name), self.wake)
             group.worker = Worker(f"consumer {group.name}", partial(self._consume, group))
             group.worker.start()
             self.workers.append(group.worker)
@@ -275,7 +267,7 @@ class SqlEventLog:
             group.hurry.set()
         await asyncio.gather(*(worker.stop(_STOP_GRACE) for worker in self.workers))
         self.workers = []
-        await self._save_offsets([group for group in self._groups.values() if self._has_turn(group)])
+        await self._delivery.save_offsets([group for group in self._groups.values() if self._has_turn(group)])
         if self._database.turns is not None:
             await self._database.turns.drop(self.wake)
 
@@ -311,15 +303,15 @@ class SqlEventLog:
                     group.worker.beat()
                     group.prepared = True
                 if group.in_hand is not None:
-                    await self._resume(group, group.in_hand)
-                if group.retry_at is not None and self._is_due(group.retry_at):
-                    await self._retry(group)
+                    await self._delivery.resume(group, group.in_hand)
+                if group.retry_at is not None and self._delivery.is_due(group.retry_at):
+                    await self._delivery.retry(group)
                 rows: Sequence[Row] = ()
                 if recent := self._recent.after(group.offset, _BATCH):
-                    await self._deliver(group, await self._choose(group, recent), recent[-1].offset)
+                    await self._delivery.deliver(group, await self._choose(group, recent), recent[-1].offset)
                 elif group.offset < self._recent.last and (rows := await self._behind(group)):
-                    items = await self._decode(group, rows)
-                    await self._deliver(group, await self._choose(group, items), rows[-1][0])
+                    items = await self._delivery.decode(group, rows)
+                    await self._delivery.deliver(group, await self._choose(group, items), rows[-1][0])
                 if recent or rows:
                     group.worker.beat()
                     # A busy group must not keep requests waiting.
@@ -344,7 +336,7 @@ class SqlEventLog:
 
     def _has_turn(self, group: Group) -> bool:
         turns = self._database.turns
-        return not group.elsewhere and (turns is None or not group.durable or turns.has(_turn(group.name)))
+        return not group.elsewhere and (turns is None or not group.durable or turns.has(turn_of(group.name)))
 
     async def _stand_by(self, group: Group) -> None:
         """Follow the process whose turn it is, until it ends; then go on where it was."""
@@ -356,26 +348,6 @@ class SqlEventLog:
         group.worker.rest()
         await group.wake.wait()
         group.worker.beat()
-
-    async def _resume(self, group: Group, cut: InHand) -> None:
-        """Go on after a run that was cut short: what was in hand may be what it stalled at or died of, so one by one, and what
-        was by itself already waits for its next try.
-        """
-        error = CutShort(group.worker.cause)
-        batch = cut.batch
-        if group.durable:
-            # The transaction in hand may be committed, or be yet; one that comes after it knows.
-            row = await self._database.write(lambda tx: tx.one(t.GROUP, name=group.stored_as))
-            group.saved = row[0] if row else 0
-            group.move(group.saved)
-            if not cut.attempts:
-                batch = [item for item in batch if item.offset > group.offset]
-        group.in_hand = None
-        if cut.attempts:
-            for item in batch:
-                await self._park(group, item.offset, item.event.name, error, attempts=cut.attempts + 1)
-        elif batch:
-            await self._one_by_one(group, batch, error)
 
     async def _linger(self, group: Group) -> None:
         """Let events gather, unless somebody waits for the group."""
@@ -395,7 +367,7 @@ class SqlEventLog:
         if group.offset > group.saved:
             # A moment in the future is one from before the clock was set back.
             if not now - _SAVE_EVERY < group.saved_at <= now:
-                await self._save_offsets([group])
+                await self._delivery.save_offsets([group])
                 return
             due.append(group.saved_at + _SAVE_EVERY)
         wait = max(0, min(due) - now) / 1000 if due else None
@@ -406,252 +378,26 @@ class SqlEventLog:
                 await group.wake.wait()
         group.worker.beat()
 
-    async def _decode(self, group: Group, rows: Sequence[Row]) -> list[Appended]:
-        """The events of the group's topics among the rows; what can't be read is parked."""
-        batch: list[Appended] = []
-        for offset, at, topic, name, body in rows:
-            if topic not in group.topics:
-                continue
-            try:
-                event = decode(name, body)
-            except msgspec.DecodeError as error:
-                # Without the offset, which may not pass what was not handled yet.
-                await self._park(group, offset, name, error)
-                continue
-            if event is not None:
-                batch.append(Appended(offset, at, event))
-        return batch
-
     async def _choose(self, group: Group, items: Sequence[Appended]) -> list[Appended]:
         """Those that concern the group, once it has looked at all of its topics' before."""
         if group.before is not None and (known := [item for item in items if item.event.topic in group.topics]):
             await group.before(known)
         return [item for item in items if group.concerns(item.event)]
 
-    async def _deliver(self, group: Group, batch: Sequence[Appended], last: int) -> None:
-        """Hand over what concerns the group of the events up to the offset `last`."""
-        if batch:
-            try:
-                await self._handle(group, batch, lambda tx: self._save(tx, group, last))
-            except Exception as error:
-                if _is_away(group, error):
-                    raise
-                await self._one_by_one(group, batch, error)
-            else:
-                if group.durable:
-                    group.saved = last
-        group.move(last)
-
-    async def _one_by_one(self, group: Group, batch: Sequence[Appended], error: Exception) -> None:
-        """Handle again each event of a batch that failed with `error`, and park those that fail by themselves."""
-        if len(batch) > 1:
-            _log.warning("a batch failed; one by one", group=group.name, error=repr(error))
-        for item in batch:
-            save = partial(self._save, group=group, offset=item.offset)
-            failed = error if len(batch) == 1 else await self._attempt(group, item, save)
-            if failed is not None:
-                await self._park(group, item.offset, item.event.name, failed, save if group.durable else None)
-            # At once: should the store fail now, what was handled is not handled again.
-            if group.durable:
-                group.saved = item.offset
-            group.move(item.offset)
-            group.worker.beat()
-
-    async def _attempt(
-        self, group: Group, item: Appended, then: Callable[[Transaction], object], attempts: int = 0
-    ) -> Exception | None:
-        try:
-            await self._handle(group, [item], then, attempts)
-        except Exception as error:
-            if not attempts and _is_away(group, error):
-                raise
-            return error
-        return None
-
-    async def _handle(
-        self, group: Group, batch: Sequence[Appended], then: Callable[[Transaction], object], attempts: int = 0
-    ) -> None:
-        """Hand `batch` to the group; `then` becomes part of a durable group's transaction."""
-        group.in_hand = InHand(batch, attempts)
-        try:
-            await self._hand_over(group, batch, then, attempts)
-        except Exception:
-            group.in_hand = None
-            raise
-        # Where the run itself is cut short, it stays for the next one.
-        group.in_hand = None
-
-    async def _hand_over(
-        self, group: Group, batch: Sequence[Appended], then: Callable[[Transaction], object], attempts: int
-    ) -> None:
-        if group.handler is None:
-            handler = group.in_transaction
-            assert handler is not None
-
-            def work(tx: Transaction) -> None:
-                row = None if attempts else tx.one(t.GROUP, name=group.stored_as)
-                # A command that reacts to events beside the server may have handled them.
-                fresh = batch if row is None else [item for item in batch if item.offset > row[0]]
-                if then(tx) == 0 and attempts:
-                    return  # another process has had the same try
-                if fresh:
-                    handler(tx, fresh)
-
-            await self._database.write(work)
-            return
-        try:
-            await group.handler(batch)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Nobody has cancelled the consumer: it goes on, as after any other failure.
-            raise RuntimeError("the handler waited for something that was cancelled") from error
-        if group.durable:
-            await self._database.write(then)
-
-    async def _park(
-        self,
-        group: Group,
-        offset: int,
-        name: str,
-        error: Exception,
-        then: Callable[[Transaction], object] | None = None,
-        *,
-        attempts: int = 1,
-    ) -> None:
-        """Keep the event at `offset` for another try, or for an operator; `then` becomes part of the transaction."""
-        group.failures += 1
-        retry_at = self._clock.now() + _BACKOFF[attempts - 1] if attempts <= len(_BACKOFF) else None
-        text = "".join(traceback.format_exception_only(error)).strip()
-        _log.warning(
-            "event parked" if retry_at is None else "event will be tried again",
-            group=group.name, offset=offset, event_name=name, attempts=attempts, error=text,
-        )  # fmt: skip
-
-        def work(tx: Transaction) -> None:
-            key: dict[str, Value] = {"group_name": group.stored_as, "offset": offset}
-            if attempts == 1:
-                tx.run(t.PARK, error=text, attempts=1, retry_at=retry_at, **key)
-            else:
-                # By now retention may have removed the event from the log.
-                tx.run(t.PARK_AGAIN, new_error=text, new_attempts=attempts, new_retry_at=retry_at, **key)
-            if then is not None:
-                then(tx)
-
-        await self._database.write(work)
-        if retry_at is not None:
-            group.retry_at = retry_at if group.retry_at is None else min(group.retry_at, retry_at)
-
-    def _is_due(self, retry_at: Millis) -> bool:
-        # A moment that lies further ahead than any wait is one from before the clock was set back.
-        return not 0 < retry_at - self._clock.now() <= _BACKOFF[-1]
-
-    async def _retry(self, group: Group) -> None:
-        """Handle again what is due, and look up when the next is."""
-        now = self._clock.now()
-        due = await self._database.all(t.DUE, group_name=group.stored_as, now=now, ahead=now + _BACKOFF[-1])
-        for offset, at, name, body, attempts in due:
-
-            def unpark(tx: Transaction, offset: int = offset) -> int:
-                return tx.run(t.UNPARK, group_name=group.stored_as, offset=offset)
-
-            failed: Exception | None = None
-            try:
-                event = decode(name, body)
-            except msgspec.DecodeError as error:
-                event, failed = None, error
-            if event is not None:
-                failed = await self._attempt(group, Appended(offset, at, event), unpark, attempts)
-            if failed is not None:
-                await self._park(group, offset, name, failed, attempts=attempts + 1)
-            elif event is None or not group.durable:
-                await self._database.write(unpark)
-            group.worker.beat()
-        row = await self._database.one(t.NEXT_RETRY, group_name=group.stored_as)
-        group.retry_at = row[0] if row else None
-
-    def _save(self, tx: Transaction, group: Group, offset: int) -> None:
-        tx.run(
-            t.SAVE_GROUP,
-            name=group.stored_as,
-            offset=offset,
-            durable=int(group.durable),
-            topics=msgspec.json.encode(sorted(group.topics)).decode(),
-        )
-
-    async def _save_offsets(self, groups: Sequence[Group]) -> None:
-        """Store offsets that no effect was stored with: those of volatile groups, for operators to see, and those of durable
-        groups whose newest events concerned others.
-        """
-        behind = [(group, group.offset) for group in groups if group.offset > group.saved]
-        now = self._clock.now()
-        for group, _ in behind:
-            group.saved_at = now
-
-        def work(tx: Transaction) -> None:
-            for group, offset in behind:
-                self._save(tx, group, offset)
-
-        if not behind:
-            return
-        try:
-            await self._database.write(work)
-        except RookeryError as error:
-            # Nothing is lost by it: the events are looked at again after a restart, and concern others again.
-            _log.warning("offsets not stored", error=repr(error))
-            return
-        for group, offset in behind:
-            group.saved = offset
-
-    # --- retention
+    # --- for operators
 
     async def trim(self, keep: Millis) -> int:
-        """Delete events older than `keep` ms that every group has handled; how many. Events of no group go by age alone."""
-        upto = await self.handled()
-        await self._look_for_deserted(upto)
-        now = self._clock.now()
-        before = now - keep
-        total = 0
-        if self._partitions is not None:
-            await self._partitions.make(now, keep)
-            total, upto = await self._partitions.trim(upto, before, keep)
-        while True:
-            # In chunks, so that no request waits long for the writer.
-            gone = await self._database.write(lambda tx: tx.run(t.TRIM, upto=upto, before=before, limit=_TRIM_CHUNK))
-            total += gone
-            if gone < _TRIM_CHUNK:
-                return total
-
-    async def _look_for_deserted(self, upto: int) -> None:
-        """Tell of durable groups that hold events back and that nobody handles any for, this time and the time before."""
-        if not self.workers:
-            return
-        turns = self._database.turns
-        rows = await self._database.all(t.ALL_GROUPS)
-        here = {group.name for group in self._groups.values() if not group.elsewhere}
-        names = {name: offset for name, offset, durable, _ in rows if durable and name not in here}
-        if turns is not None:
-            # Another process may have a group of a service that this one does not run.
-            held = await turns.held([_turn(name) for name in names])
-            names = {name: offset for name, offset in names.items() if _turn(name) not in held}
-        found = {name for name, offset in names.items() if offset == upto}
-        for name in sorted(found & self._suspected - self.deserted):
-            _log.warning("nobody handles the events of a group, and no later ones are removed", group=name, offset=upto)
-        self.deserted = found & self._suspected
-        self._suspected = found
+        """As `Retention.trim`."""
+        return await self._retention.trim(keep)
 
     async def handled(self) -> int:
-        """The offset up to which every group has handled all, and events may be removed. The newest event stays, so that the log
-        never looks as if nothing had ever happened.
-        """
-        groups = await self._database.all(t.ALL_GROUPS)
-        here = {group.stored_as: group.offset for group in self._groups.values()}
-        offsets = [offset for name, offset, durable, _ in groups if durable and name not in here]
-        offsets += here.values()
-        return min([*offsets, await self.head() - 1])
+        """As `Retention.handled`."""
+        return await self._retention.handled()
 
-    # --- for operators
+    @property
+    def deserted(self) -> set[str]:
+        """As `Retention.deserted`."""
+        return self._retention.deserted
 
     async def status(self) -> list[GroupStatus]:
         live = {group.stored_as: group.offset for group in self._groups.values() if self.workers}
@@ -709,15 +455,3 @@ def _decoded(offset: int, at: Millis, name: str, body: str) -> Appended | None:
     except msgspec.DecodeError:
         return None
     return None if event is None else Appended(offset, at, event)
-
-
-def _is_away(group: Group, error: Exception) -> bool:
-    """Whether no event is to blame, but an engine that the handler works on: the group waits for it, and who asks how far it has come is
-    not told that it has handled what it has not. (A transaction's engine is the log's own, and fails in the log's own hands, too; but
-    for the ids that it may need.)
-    """
-    return isinstance(error, Unavailable) and (group.handler is not None or error.code == NO_LEASE)
-
-
-def _turn(group: str) -> str:
-    return f"consumer {group}"
