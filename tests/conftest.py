@@ -1,6 +1,5 @@
 """What tests stand on: the real embedded engines, each test with a folder of its own."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rookery.infra.sql.migrations import migrate
 from rookery.infra.sql.sqlite import SqliteDatabase
 from rookery.kernel.clock import ManualClock
 from rookery.kernel.ids import IdGenerator
+from tests.lacking import lacking
 
 NEW_YEAR = 1_767_225_600_000
 """2026-01-01T00:00:00Z, where test clocks stand."""
@@ -23,9 +23,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 def needs_shared() -> None:
     """Skip where the shared data is absent; on CI that is a failure."""
     if not SHARED.is_dir():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"there is no {SHARED}")
-        pytest.skip("the real data of ../shared is not there")
+        lacking(f"there is no {SHARED}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

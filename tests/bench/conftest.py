@@ -1,7 +1,6 @@
 """A tiny network for the benchmarks' smoke runs."""
 
 import csv
-import os
 import random
 import shutil
 
@@ -10,9 +9,10 @@ import pytest
 from bench.data import Data, Scale, Tastes
 from bench.harness import Plan
 from bench.powerlaw import Shape
+from tests.lacking import CI
 
 needs_wrk = pytest.mark.skipif(
-    shutil.which("wrk") is None and os.environ.get("CI") != "true",
+    shutil.which("wrk") is None and not CI,
     reason="wrk, the load generator, is not installed; scripts/install-tools installs it",
 )
 

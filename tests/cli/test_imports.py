@@ -1,6 +1,5 @@
 """Imports by the real program: real files, faults, interrupts, beside a server."""
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from rookery.infra.sql.sqlite_pages import load_checksums
 from tests.cli.conftest import Rookery
 from tests.conftest import SHARED
+from tests.lacking import lacking
 from tests.support import Server
 
 DATA = SHARED / "data"
@@ -21,8 +21,7 @@ def real(name: str) -> Path:
     """A file of real data; where it is not there, the test is skipped, but never in CI."""
     path = DATA / name
     if not path.exists():
-        assert os.environ.get("CI") != "true", f"{path} is missing"
-        pytest.skip(f"{path} is not there")
+        lacking(f"{path} is not there")
     return path
 
 

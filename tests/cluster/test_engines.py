@@ -13,6 +13,7 @@ import pytest
 from rookery.cluster import ClusterError
 from rookery.cluster.engines import POSTGRES, REDIS, REPLICATION, Postgres, Redis
 from tests.engines import free_port, installed
+from tests.lacking import lacking
 
 # Nothing is kept for a replica that is away.
 SETTINGS = POSTGRES | {"wal_keep_size": "0", "shared_buffers": "32MB"}
@@ -100,7 +101,7 @@ def test_a_replica_that_missed_what_is_gone_is_known_and_can_be_made_anew(pair):
 
 def test_root_is_told_that_the_user_of_postgresql_can_not_reach_a_folder(tmp_path):
     if os.geteuid() != 0:
-        pytest.skip("only root starts PostgreSQL as another user")
+        lacking("only root starts PostgreSQL as another user")
     tmp_path.chmod(0o700)
     server = Postgres(Path(installed("postgres")), tmp_path / "postgres", free_port(), password="admin")
     with pytest.raises(

@@ -1,6 +1,5 @@
 """Tweets' text: the conformance cases of twitter-text, and properties that hold for every text."""
 
-import os
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.kernel import text as t
+from tests.lacking import CI
 
 CASES = Path(__file__).parents[3] / "shared" / "conformance" / "twitter-text"
-CI = os.environ.get("CI") == "true"
 needs_cases = pytest.mark.skipif(
     not CASES.is_dir() and not CI, reason="the conformance cases lie beside the repository, and are not there"
 )

@@ -1,6 +1,5 @@
 """Who may call what: known by certificates made here, or by tokens."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ from rookery.infra.rpc.port import Caller, ChannelPolicy, Tls
 from rookery.kernel import calling
 from rookery.kernel.errors import Internal, Unavailable
 from tests.infra.rpc.contract import Echo, Everything, Work, Worker
+from tests.lacking import lacking
 
 IMPATIENT = ChannelPolicy(patience=0.2)
 
@@ -115,7 +115,7 @@ class Authority:
 def authorities(tmp_path_factory) -> tuple[Authority, Authority]:
     """One that is believed, and another."""
     if shutil.which("openssl") is None:
-        pytest.fail("no openssl") if os.environ.get("CI") == "true" else pytest.skip("there is no openssl")
+        lacking("there is no openssl; scripts/install-tools installs it")
     folder = tmp_path_factory.mktemp("certificates")
     return Authority(folder / "ours"), Authority(folder / "others")
 
