@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,7 @@ from rookery.cluster.processes import family
 from rookery.cluster.running import Cluster
 from rookery.settings import Settings, load
 from tests.engines import installed
+from tests.standard.people import People
 
 PAUSE = 30.0
 """Seconds for which a part stands still."""
@@ -113,6 +116,18 @@ class Running:
                 self.cluster.down()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def survived(running: Running, people: People) -> AsyncGenerator[None]:
+    """People act before, during and after what happens in the block; in the end everything is well, and all that they were told holds."""
+    people.begin()
+    await people.more(40)
+    yield
+    await people.more(40)
+    await people.end()
+    await recovered(running)
+    await people.check()
 
 
 async def recovered(running: Running) -> None:

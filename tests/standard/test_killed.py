@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.standard.cluster import PARTS, Running, recovered
+from tests.standard.cluster import PARTS, Running, survived
 from tests.standard.people import People
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
@@ -14,13 +14,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_what_is_killed_loses_nothing(running: Running, people: People, part: str):
-    people.begin()
-    await people.more(40)
-    await asyncio.to_thread(running.kill, part)
-    await asyncio.sleep(2)
-    # Whoever supervises the processes starts it again.
-    await asyncio.to_thread(running.up)
-    await people.more(40)
-    await people.end()
-    await recovered(running)
-    await people.check()
+    async with survived(running, people):
+        await asyncio.to_thread(running.kill, part)
+        await asyncio.sleep(2)
+        # Whoever supervises the processes starts it again.
+        await asyncio.to_thread(running.up)

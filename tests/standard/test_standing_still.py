@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.standard.cluster import PARTS, PAUSE, Running, recovered
+from tests.standard.cluster import PARTS, PAUSE, Running, survived
 from tests.standard.people import People
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
@@ -14,14 +14,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_what_stands_still_loses_nothing_and_keeps_nobody_waiting(running: Running, people: People, part: str):
-    people.begin()
-    await people.more(40)
-    await asyncio.to_thread(running.pause, part)
-    try:
-        await asyncio.sleep(PAUSE)
-    finally:
-        await asyncio.to_thread(running.resume, part)
-    await people.more(40)
-    await people.end()
-    await recovered(running)
-    await people.check()
+    async with survived(running, people):
+        await asyncio.to_thread(running.pause, part)
+        try:
+            await asyncio.sleep(PAUSE)
+        finally:
+            await asyncio.to_thread(running.resume, part)
