@@ -76,8 +76,8 @@ async def test_what_others_have_read_meanwhile_is_told_to_a_slow_one_too(tmp_pat
             return made.id
 
         posted = [await post()]
-        hub: Any = network.live.hub
-        hub._timelines = held = Held(hub._timelines)
+        judge: Any = network.live.hub._judge
+        judge._timelines = held = Held(judge._timelines)
         ann, cat = Kept(), Kept()
         slow = await network.live.open(identities["ann"], ann, after=since, watch=())
         async with asyncio.timeout(20):

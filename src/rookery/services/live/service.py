@@ -31,7 +31,8 @@ from rookery.services.live.contract import (
 from rookery.services.live.presence import Presence, Tickets
 from rookery.services.live.routes import PassedOn
 from rookery.services.live.store import LiveStore
-from rookery.services.live.streams import Figures, Hub, OpenStream
+from rookery.services.live.stream import OpenStream
+from rookery.services.live.streams import Figures, Hub
 from rookery.services.timelines.contract import Hearers, LiveDeliveries, Timelines
 from rookery.services.tweets.contract import TweetReads
 from rookery.services.users.contract import Identity, Users
