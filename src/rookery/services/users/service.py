@@ -16,6 +16,7 @@ from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.visibility import State
 from rookery.services.users import rules
 from rookery.services.users.activity import Activity
+from rookery.services.users.changes import not_pending, unknown_invitation
 from rookery.services.users.contract import (
     EVERYBODY,
     Account,
@@ -36,7 +37,7 @@ from rookery.services.users.limits import Attempts
 from rookery.services.users.passwords import Passwords
 from rookery.services.users.records import Credentials, NewAccount, NewSession
 from rookery.services.users.rules import UsersPolicy
-from rookery.services.users.store import UsersStore, not_pending, unknown_invitation
+from rookery.services.users.store import UsersStore
 from rookery.services.users.tokens import KnownTokens, SharedTokens, new_token, token_hash
 
 __all__ = ["UsersPolicy", "UsersService"]

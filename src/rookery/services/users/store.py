@@ -6,7 +6,7 @@ Every change checks and acts in one transaction, appends its events there, and t
 import random
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from rookery.infra.events.port import Outbox
 from rookery.infra.sql.port import Database, Reader, Row, Statement, Transaction
 from rookery.kernel.clock import Millis
-from rookery.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized
+from rookery.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
 from rookery.kernel.ids import MAX_ID
 from rookery.kernel.pages import Page
 from rookery.kernel.visibility import State
-from rookery.services.users import rules
+from rookery.services.users import changes, rules
 from rookery.services.users import tables as t
 from rookery.services.users.checks import differences
 from rookery.services.users.contract import (
@@ -26,11 +26,9 @@ from rookery.services.users.contract import (
     Changed,
     Erased,
     Identity,
-    Imported,
     Registered,
     Role,
     Session,
-    SessionRevoked,
     StateChanged,
     User,
 )
@@ -40,7 +38,6 @@ from rookery.services.users.records import (
     NewAccount,
     NewSession,
     account_of,
-    columns_of,
     credentials_of,
     user_of,
 )
@@ -54,16 +51,6 @@ _SAMPLED_FROM = 50_000
 _ERASED_AT_ONCE = 100
 _AFTER_ALL = "\x7f"
 """After every character of a handle."""
-_CHUNK = 1_000
-"""Imported people an event names."""
-
-
-class Watcher(Protocol):
-    """What holds users and tokens in memory. Called on the event loop, after the commit, in the order of commits."""
-
-    def user_changed(self, user: User) -> None: ...
-    def user_gone(self, user: User) -> None: ...
-    def sessions_ended(self, user_id: int, session_id: int | None, kept: int | None) -> None: ...
 
 
 class UsersStore:
@@ -72,11 +59,11 @@ class UsersStore:
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
-        self._watcher: Watcher | None = None
+        self._changes = changes.Changes(outbox)
 
-    def watch(self, watcher: Watcher) -> None:
+    def watch(self, watcher: changes.Watcher) -> None:
         """Tell `watcher` of every change from now on."""
-        self._watcher = watcher
+        self._changes.watcher = watcher
 
     # --- reading
 
@@ -119,7 +106,7 @@ class UsersStore:
         """Raise Conflict for what is taken already, before work is spent on it; the transaction asks again."""
         handle = handle_key is not None and await self._database.one(t.HANDLE_HOLDER, key=handle_key) is not None
         email = email_key is not None and await self._database.one(t.EMAIL_HOLDER, key=email_key) is not None
-        _refuse_taken(handle, email)
+        changes.refuse_taken(handle, email)
 
     async def identity(self, token_hash: bytes) -> Identity | None:
         """Whom a token stands for, expired or not; None where it has no session or its account is inactive.
@@ -191,30 +178,19 @@ class UsersStore:
 
         def work(tx: Transaction) -> None:
             if invitation is not None and not tx.run(t.USE_INVITATION, hash=invitation, now=user.created_at):
-                raise unknown_invitation()
-            _check_free(tx, user.id, user.handle.lower(), email_key)
-            tx.run(
-                t.ADD_ACCOUNT, **columns_of(user), id=user.id, created_at=user.created_at, state_since=user.created_at
-            )
-            tx.run(
-                t.ADD_PRIVATE,
-                user_id=user.id,
-                email=new.email,
-                email_key=email_key,
-                password_hash=new.password_hash,
-                date_of_birth=new.date_of_birth,
-                country=new.country,
-            )
-            _add_session(tx, session)
+                raise changes.unknown_invitation()
+            changes.check_free(tx, user.id, user.handle.lower(), email_key)
+            changes.add_account(tx, new)
+            changes.add_session(tx, session)
             self._outbox.append(tx, Registered(user.id, user.handle, user.version))
-            self._tell(tx, user)
+            self._changes.tell(tx, user)
 
         await self._database.write(work)
 
     async def check_invitation(self, code_hash: bytes, now: Millis) -> None:
         """Raises Invalid for an invitation that is not good."""
         if await self._database.one(t.INVITATION, hash=code_hash, now=now) is None:
-            raise unknown_invitation()
+            raise changes.unknown_invitation()
 
     async def add_invitation(self, code_hash: bytes, uses: int, now: Millis, expires_at: Millis) -> None:
         """Keep an invitation; those that are out of date or used up go."""
@@ -245,10 +221,10 @@ class UsersStore:
                 return old
             # What stays as it is needs no room: a pending address may be somebody else's by now.
             wanted = (new.email_pending or new.email) if private.keys() & {"email", "email_pending"} else None
-            _check_free(tx, user_id, new.user.handle.lower(), wanted.lower() if wanted is not None else None)
-            new = replace(new, user=self._put(tx, new.user))
+            changes.check_free(tx, user_id, new.user.handle.lower(), wanted.lower() if wanted is not None else None)
+            new = replace(new, user=self._changes.put(tx, new.user))
             if private:
-                _put_private(tx, new)
+                changes.put_private(tx, new)
             self._outbox.append(tx, Changed(user_id, new.user.version))
             return new
 
@@ -267,9 +243,11 @@ class UsersStore:
             if old.email_pending is None and old.email_verified_at is not None:
                 return old
             email = old.email_pending or old.email
-            _check_free(tx, user_id, old.user.handle.lower(), email.lower())
-            new = replace(old, user=self._put(tx, old.user), email=email, email_pending=None, email_verified_at=now)
-            _put_private(tx, new)
+            changes.check_free(tx, user_id, old.user.handle.lower(), email.lower())
+            new = replace(
+                old, user=self._changes.put(tx, old.user), email=email, email_pending=None, email_verified_at=now
+            )
+            changes.put_private(tx, new)
             self._outbox.append(tx, Changed(user_id, new.user.version))
             return new
 
@@ -288,16 +266,15 @@ class UsersStore:
         """Remove an account that waits for approval, with its sessions; what it was. Raises NotFound, Conflict."""
 
         def work(tx: Transaction) -> User:
-            user = _require(tx, user_id)
+            user = changes.require(tx, user_id)
             if user.state is not State.PENDING:
-                raise not_pending()
-            self._end_sessions(tx, user_id, kept=None)
+                raise changes.not_pending()
+            self._changes.end_sessions(tx, user_id, kept=None)
             for statement in t.DROP_ACCOUNT:
                 tx.run(statement, user_id=user_id)
             gone = replace(user, state=State.ERASED, version=user.version + 1)
             self._outbox.append(tx, StateChanged(user_id, gone.version, State.PENDING, State.ERASED))
-            if (watcher := self._watcher) is not None:
-                tx.after_commit(lambda: watcher.user_gone(gone))
+            self._changes.tell_gone(tx, gone)
             return user
 
         return await self._database.write(work)
@@ -306,12 +283,12 @@ class UsersStore:
         """Raises NotFound."""
 
         def work(tx: Transaction) -> User:
-            user = _require(tx, user_id)
+            user = changes.require(tx, user_id)
             if user.state is State.ERASED:
                 raise NotFound("there is no such account")
             if user.role is role:
                 return user
-            user = self._put(tx, replace(user, role=role))
+            user = self._changes.put(tx, replace(user, role=role))
             self._outbox.append(tx, Changed(user_id, user.version))
             return user
 
@@ -325,12 +302,12 @@ class UsersStore:
         """
 
         def work(tx: Transaction) -> User:
-            user = _require(tx, user_id)
+            user = changes.require(tx, user_id)
             if user.state is state or not allowed(user.state):
                 return user
-            user = self._turn(tx, user, state, now)
+            user = self._changes.turn(tx, user, state, now)
             if not state.shown:
-                self._end_sessions(tx, user_id, kept=None)
+                self._changes.end_sessions(tx, user_id, kept=None)
             return user
 
         return await self._database.write(work)
@@ -347,10 +324,10 @@ class UsersStore:
             if password_hash is not None and known.password_hash != password_hash:
                 raise Forbidden("the password is wrong", code="bad_password")
             # Before the account: whoever hears of the sessions' end finds what was there.
-            self._end_sessions(tx, user_id, kept=None)
+            self._changes.end_sessions(tx, user_id, kept=None)
             tx.run(t.DROP_PRIVATE, user_id=user_id)
             tx.run(t.DROP_ACTIVITY, user_id=user_id)
-            user = self._turn(tx, rules.emptied(known.user), State.ERASED, now)
+            user = self._changes.turn(tx, rules.emptied(known.user), State.ERASED, now)
             tx.run(t.SET_MOMENTS, user_id=user_id, state_since=now, moment=user.created_at)
             words = [key for key in (known.user.handle.lower(), known.email_key) if key is not None]
             tx.run(t.ADD_ERASURE, user_id=user_id, at=now, words=msgspec.json.encode(words).decode(), begun=0)
@@ -389,30 +366,7 @@ class UsersStore:
     async def add_people(self, people: Mapping[str, User], next_id: Callable[[], int]) -> dict[str, int]:
         """Add the accounts whose handle keys are not there yet, giving them ids; the ids by handle key, for all."""
         wanted = list(people.items())
-
-        def work(tx: Transaction) -> dict[str, int]:
-            found: dict[str, int] = {}
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
-                found.update(tx.all(t.IDS_BY_HANDLE, keys=[key for key, _ in chunk]))
-                rows: list[dict[str, Any]] = []
-                for key, user in chunk:
-                    if key not in found:
-                        id = found[key] = next_id()
-                        rows.append(
-                            {
-                                **columns_of(user),
-                                "id": id,
-                                "created_at": user.created_at,
-                                "state_since": user.created_at,
-                            }
-                        )
-                if rows:
-                    tx.many(t.ADD_ACCOUNT, rows)
-                    self._outbox.append(tx, Imported(rows[0]["id"], tuple(row["id"] for row in rows)))
-            return found
-
-        return await self._database.write(work)
+        return await self._database.write(lambda tx: self._changes.add_people(tx, wanted, next_id))
 
     # --- sessions and passwords
 
@@ -432,11 +386,13 @@ class UsersStore:
             user = current.user
             state = rules.entered(user.state, current.state_since, now, grace)
             if state is not user.state:
-                user = self._turn(tx, user, state, now)
+                user = self._changes.turn(tx, user, state, now)
             if rehashed is not None:
                 tx.run(t.SET_PASSWORD, id=user_id, old=current.password_hash, new=rehashed)
             # The role may have changed since the caller read it.
-            self._open(tx, replace(new, session=replace(new.session, scopes=rules.login_scopes(user.role))), kept)
+            self._changes.open(
+                tx, replace(new, session=replace(new.session, scopes=rules.login_scopes(user.role))), kept
+            )
             return account_of(tx.one(t.ACCOUNT, id=user_id))
 
         return await self._database.write(work)
@@ -446,8 +402,8 @@ class UsersStore:
         user_id = new.session.user_id
 
         def work(tx: Transaction) -> Account:
-            rules.require_shown(_require(tx, user_id).state)
-            self._open(tx, new, kept)
+            rules.require_shown(changes.require(tx, user_id).state)
+            self._changes.open(tx, new, kept)
             return account_of(tx.one(t.ACCOUNT, id=user_id))
 
         return await self._database.write(work)
@@ -456,7 +412,7 @@ class UsersStore:
         """End one session; False where the account has no such session."""
 
         def work(tx: Transaction) -> bool:
-            return self._end_session(tx, user_id, session_id)
+            return self._changes.end_session(tx, user_id, session_id)
 
         return await self._database.write(work)
 
@@ -466,7 +422,7 @@ class UsersStore:
         def work(tx: Transaction) -> None:
             if not tx.run(t.SET_PASSWORD, id=user_id, old=old_hash, new=new_hash):
                 raise Forbidden("the old password is wrong", code="bad_password")
-            self._end_sessions(tx, user_id, kept=keep_session)
+            self._changes.end_sessions(tx, user_id, kept=keep_session)
 
         await self._database.write(work)
 
@@ -487,107 +443,6 @@ class UsersStore:
     def put_active(self, tx: Transaction, seen: Iterable[tuple[int, Millis]]) -> None:
         """Write when accounts were seen, never back in time."""
         tx.many(t.SET_ACTIVE, ({"user_id": user, "last_active": moment} for user, moment in seen))
-
-    def _put(self, tx: Transaction, user: User) -> User:
-        """Write `user` as its next version."""
-        user = replace(user, version=user.version + 1)
-        tx.run(t.CHANGE_ACCOUNT, **columns_of(user), user_id=user.id)
-        self._tell(tx, user)
-        return user
-
-    def _turn(self, tx: Transaction, user: User, state: State, now: Millis) -> User:
-        old, user = user.state, self._put(tx, replace(user, state=state))
-        tx.run(t.SET_STATE_SINCE, user_id=user.id, state_since=now)
-        self._outbox.append(tx, StateChanged(user.id, user.version, old, state))
-        return user
-
-    def _open(self, tx: Transaction, new: NewSession, kept: int) -> None:
-        _add_session(tx, new)
-        user_id = new.session.user_id
-        if kept:
-            for (surplus,) in tx.all(t.SURPLUS_SESSIONS, user_id=user_id, kept=kept):
-                self._end_session(tx, user_id, surplus)
-
-    def _end_session(self, tx: Transaction, user_id: int, session_id: int) -> bool:
-        if not tx.run(t.END_SESSION, user_id=user_id, id=session_id):
-            return False
-        self._outbox.append(tx, SessionRevoked(user_id, session_id))
-        self._tell_ended(tx, user_id, session_id, None)
-        return True
-
-    def _end_sessions(self, tx: Transaction, user_id: int, kept: int | None) -> None:
-        if tx.run(t.END_SESSIONS, user_id=user_id, kept=kept or 0):
-            self._outbox.append(tx, SessionRevoked(user_id, None, kept))
-            self._tell_ended(tx, user_id, None, kept)
-
-    def _tell(self, tx: Transaction, user: User) -> None:
-        if (watcher := self._watcher) is not None:
-            tx.after_commit(lambda: watcher.user_changed(user))
-
-    def _tell_ended(self, tx: Transaction, user_id: int, session_id: int | None, kept: int | None) -> None:
-        if (watcher := self._watcher) is not None:
-            tx.after_commit(lambda: watcher.sessions_ended(user_id, session_id, kept))
-
-
-def unknown_invitation() -> Invalid:
-    """The error for an invitation that is wrong, out of date or used up, which all look the same."""
-    return Invalid("{field} is not a good one", field="invitation", code="invalid_invitation")
-
-
-def not_pending() -> Conflict:
-    """The error for an account that does not wait for approval."""
-    return Conflict("this account does not wait for approval", code="not_pending")
-
-
-def _put_private(tx: Transaction, account: Account) -> None:
-    tx.run(
-        t.PUT_PRIVATE,
-        user_id=account.user.id,
-        email=account.email,
-        email_key=account.email.lower() if account.email is not None else None,
-        date_of_birth=account.date_of_birth,
-        country=account.country,
-        email_verified_at=account.email_verified_at,
-        email_pending=account.email_pending,
-    )
-
-
-def _require(tx: Reader, user_id: int) -> User:
-    row = tx.one(t.USER, id=user_id)
-    if row is None:
-        raise NotFound("there is no such account")
-    return user_of(row)
-
-
-def _check_free(tx: Reader, user_id: int, handle_key: str, email_key: str | None) -> None:
-    handle = tx.one(t.HANDLE_HOLDER, key=handle_key)
-    email = tx.one(t.EMAIL_HOLDER, key=email_key) if email_key is not None else None
-    _refuse_taken(handle is not None and handle[0] != user_id, email is not None and email[0] != user_id)
-
-
-def _refuse_taken(handle: bool, email: bool) -> None:
-    errors: list[FieldError] = []
-    if handle:
-        errors.append(FieldError("handle", "handle_taken", "this handle is taken"))
-    if email:
-        errors.append(FieldError("email", "email_taken", "this email address has an account already"))
-    if errors:
-        raise Conflict(errors[0].message, code=errors[0].code, errors=tuple(errors))
-
-
-def _add_session(tx: Transaction, new: NewSession) -> None:
-    session = new.session
-    tx.run(
-        t.ADD_SESSION,
-        id=session.id,
-        user_id=session.user_id,
-        token_hash=new.token_hash,
-        app=session.app,
-        scopes=" ".join(session.scopes),
-        created_at=session.created_at,
-        expires_at=session.expires_at,
-        last_used=session.last_used,
-    )
 
 
 def _page(statement: Statement, after: int, limit: int) -> Callable[[Reader], list[Row]]:
