@@ -6,7 +6,7 @@ import msgspec
 
 from rookery.infra.sql.port import Database, Reader, Row, Statement
 from rookery.kernel.text import Entities
-from rookery.services.tweets import statements as s
+from rookery.services.tweets import upkeep as u
 
 _CHUNK = 2_000
 _KINDS = ("replies", "retweets", "quotes", "favorites")
@@ -54,11 +54,11 @@ async def check(database: Database, limit: int) -> list[Difference]:
 async def counts(database: Database) -> Chunks:
     """Counts of tweets against the rows that they count; counts of tweets that are not there."""
     after = -1
-    while rows := await _chunk(database, s.COUNTS_AND_ROWS, after):
+    while rows := await _chunk(database, u.COUNTS_AND_ROWS, after):
         yield len(rows), [one for row in rows for one in of_counts(row)]
         after = rows[-1][0]
     after = -1
-    while rows := await _chunk(database, s.COUNTS_AND_TWEETS, after):
+    while rows := await _chunk(database, u.COUNTS_AND_TWEETS, after):
         # Zeros of nothing are harmless, and make no difference.
         yield (
             0,
@@ -74,7 +74,7 @@ async def counts(database: Database) -> Chunks:
 
 
 def of_counts(row: Row) -> list[Difference]:
-    """What differs in a row of `statements.COUNTS_AND_ROWS`."""
+    """What differs in a row of `upkeep.COUNTS_AND_ROWS`."""
     id, *numbers = row
     return [
         Difference(kind, id, kept, counted)
@@ -86,11 +86,11 @@ def of_counts(row: Row) -> list[Difference]:
 async def authors(database: Database) -> Chunks:
     """The number of tweets of each author against the tweets that stand."""
     after = -1
-    while rows := await _chunk(database, s.AUTHORS_AND_ROWS, after):
+    while rows := await _chunk(database, u.AUTHORS_AND_ROWS, after):
         yield len(rows), [Difference("tweets", id, kept, counted) for id, kept, counted in rows if kept != counted]
         after = rows[-1][0]
     after = -1
-    while rows := await _chunk(database, s.AUTHORS_WITHOUT_ROWS, after):
+    while rows := await _chunk(database, u.AUTHORS_WITHOUT_ROWS, after):
         yield 0, [Difference("tweets", id, kept, 0) for id, kept in rows]
         after = rows[-1][0]
 
@@ -114,7 +114,7 @@ async def hashtags(database: Database) -> Chunks:
 
 
 def _untagged(reader: Reader, after: int) -> tuple[list[Row], list[Difference]]:
-    rows = reader.all(s.TWEETS_WITH_ENTITIES, after=after, limit=_CHUNK)
+    rows = reader.all(u.TWEETS_WITH_ENTITIES, after=after, limit=_CHUNK)
     found: list[Difference] = []
     for id, entities in rows:
         keys = keys_of(entities)
@@ -124,14 +124,14 @@ def _untagged(reader: Reader, after: int) -> tuple[list[Row], list[Difference]]:
         found += [
             Difference("hashtag", id, 0, 1, key)
             for key in keys
-            if reader.one(s.IS_TAGGED, key=key, tweet_id=id) is None
+            if reader.one(u.IS_TAGGED, key=key, tweet_id=id) is None
         ]
     return rows, found
 
 
 def _mistagged(reader: Reader, key: str, tweet_id: int) -> tuple[list[Row], list[Difference]]:
-    rows = reader.all(s.TAGGED_AFTER, key=key, tweet_id=tweet_id, limit=_CHUNK)
-    borne = {id: keys_of(entities) for id, entities in reader.all(s.ENTITIES_OF, ids=list({row[1] for row in rows}))}
+    rows = reader.all(u.TAGGED_AFTER, key=key, tweet_id=tweet_id, limit=_CHUNK)
+    borne = {id: keys_of(entities) for id, entities in reader.all(u.ENTITIES_OF, ids=list({row[1] for row in rows}))}
     return rows, [
         Difference("hashtag", id, 1, 0, tag)
         for tag, id in rows

@@ -12,6 +12,7 @@ from rookery.kernel.errors import Unavailable
 from rookery.kernel.mending import Mended, Tell
 from rookery.services.tweets import audit
 from rookery.services.tweets import statements as s
+from rookery.services.tweets import upkeep as u
 from rookery.services.tweets.audit import Difference
 from rookery.services.tweets.contract import Recounted
 from rookery.services.tweets.store import NewId
@@ -34,15 +35,15 @@ class TweetRepair:
 
     async def counts(self, tell: Tell) -> Mended:
         """Make replies, retweets, quotes and favorites of every tweet, and the number of each author's tweets, again."""
-        mended = await self._mend("counts", await self._size(s.COUNT_TWEETS), audit.counts, self._recount, tell)
+        mended = await self._mend("counts", await self._size(u.COUNT_TWEETS), audit.counts, self._recount, tell)
         mended.add(
-            await self._mend("authors", await self._size(s.COUNT_AUTHORS), audit.authors, _recount_authors, tell)
+            await self._mend("authors", await self._size(u.COUNT_AUTHORS), audit.authors, _recount_authors, tell)
         )
         return mended
 
     async def hashtags(self, tell: Tell) -> Mended:
         """Make the index of hashtags again."""
-        return await self._mend("hashtags", await self._size(s.COUNT_ENTITIES), audit.hashtags, _retag, tell)
+        return await self._mend("hashtags", await self._size(u.COUNT_ENTITIES), audit.hashtags, _retag, tell)
 
     async def _mend(
         self, what: str, size: int, chunks: Callable[[Database], audit.Chunks], mend: Mend, tell: Tell
@@ -68,17 +69,17 @@ class TweetRepair:
         found: list[Difference] = []
         touched: list[int] = []
         there: set[int] = set()
-        for row in tx.all(s.COUNTS_AND_ROWS_OF, ids=ids):
+        for row in tx.all(u.COUNTS_AND_ROWS_OF, ids=ids):
             there.add(row[0])
             wrong = audit.of_counts(row)
             if wrong:
                 found += wrong
                 touched.append(row[0])
                 numbers = dict(zip(("replies", "retweets", "quotes", "favorites"), row[5:9], strict=True))
-                tx.run(s.SET_COUNTS, tweet_id=row[0], **numbers, version=max(row[9] + 1, self._floor))
+                tx.run(u.SET_COUNTS, tweet_id=row[0], **numbers, version=max(row[9] + 1, self._floor))
         gone = [id for id in ids if id not in there]
         if gone:
-            tx.run(s.DROP_COUNTS, ids=gone)
+            tx.run(u.DROP_COUNTS, ids=gone)
             found += [one for one in differences if one.id in set(gone)]
         if touched:
             versions = tx.all(s.VERSIONS, ids=touched)
@@ -89,21 +90,21 @@ class TweetRepair:
 def _recount_authors(tx: Transaction, differences: Sequence[Difference]) -> list[Difference]:
     ids = [one.id for one in differences]
     kept = dict(tx.all(s.AUTHORS_BY_ID, ids=ids))
-    counted = dict(tx.all(s.ROWS_OF_AUTHORS, ids=ids))
+    counted = dict(tx.all(u.ROWS_OF_AUTHORS, ids=ids))
     found = [
         Difference("tweets", id, kept.get(id, 0), counted.get(id, 0))
         for id in ids
         if kept.get(id, 0) != counted.get(id, 0)
     ]
-    tx.many(s.SET_AUTHOR, ({"user_id": one.id, "tweets": one.rows} for one in found))
+    tx.many(u.SET_AUTHOR, ({"user_id": one.id, "tweets": one.rows} for one in found))
     return found
 
 
 def _retag(tx: Transaction, differences: Sequence[Difference]) -> list[Difference]:
-    borne = {id: audit.keys_of(entities) for id, entities in tx.all(s.ENTITIES_OF, ids=[one.id for one in differences])}
+    borne = {id: audit.keys_of(entities) for id, entities in tx.all(u.ENTITIES_OF, ids=[one.id for one in differences])}
     found: list[Difference] = []
     for one in differences:
-        tagged = tx.one(s.IS_TAGGED, key=one.key, tweet_id=one.id) is not None
+        tagged = tx.one(u.IS_TAGGED, key=one.key, tweet_id=one.id) is not None
         keys = borne.get(one.id, ())
         if one.kind != "hashtag" or keys is None:
             continue

@@ -13,6 +13,7 @@ from rookery.kernel.ids import MAX_ID, first_id_at
 from rookery.kernel.pages import Page
 from rookery.services.tweets import audit, bulk, candidates, connecting, exports
 from rookery.services.tweets import statements as s
+from rookery.services.tweets import upkeep as u
 from rookery.services.tweets.changes import Share, not_found, owned, recount, retag, shares_of, standing, versions
 from rookery.services.tweets.contract import (
     Candidates,
@@ -531,13 +532,13 @@ class TweetStore:
         Imported ids don't count: they carry moments of elsewhere, future ones perhaps. The search walks down over the imported
         entries that are newer than that id; a `since` shortly before now bounds the walk, and older ids stop no clock.
         """
-        rows = [await self._database.one(q, since=since) for q in (s.NEWEST_TWEET, s.NEWEST_RETWEET)]
+        rows = [await self._database.one(q, since=since) for q in (u.NEWEST_TWEET, u.NEWEST_RETWEET)]
         return max((row[0] for row in rows if row is not None), default=0)
 
     async def count_since(self, moment: Millis) -> int:
         """How many tweets carry ids from `moment` on, up to a million: beyond it the answer makes no difference to a cache."""
         params = {"since": first_id_at(moment), "limit": _MANY}
-        rows = await self._database.scan(lambda reader: reader.all(s.COUNT_SINCE, **params))
+        rows = await self._database.scan(lambda reader: reader.all(u.COUNT_SINCE, **params))
         return rows[0][0]
 
     async def check(self, limit: int = 100) -> list[audit.Difference]:
