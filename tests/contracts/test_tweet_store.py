@@ -21,8 +21,9 @@ from rookery.services.tweets import candidates
 from rookery.services.tweets.audit import Difference
 from rookery.services.tweets.contract import Candidates, ImportedEntry, TweetRecord, TweetType
 from rookery.services.tweets.records import RetweetRecord
-from rookery.services.tweets.store import Change, Listing, Mark, TweetStore
+from rookery.services.tweets.store import Listing, TweetStore
 from rookery.services.tweets.tables import AUTHORS, COUNTS, FAVORITES, RETWEETS
+from rookery.services.tweets.writing import Change, Mark
 from tests.conftest import NEW_YEAR
 from tests.contracts.conftest import Opened
 

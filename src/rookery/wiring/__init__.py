@@ -279,7 +279,7 @@ class Network:
             # Every service that keeps anything of people; the log last, as the others tell it what they do.
             erasers=(
                 DraftStore(database),
-                TweetsEraser(self.tweet_store, database, ids, clock),
+                TweetsEraser(self.tweet_store.writing, database, ids, clock),
                 self.graph_store,
                 self.moderation_store,
                 self.affinities,

@@ -11,7 +11,8 @@ import pytest
 from rookery.kernel.errors import NotFound
 from rookery.kernel.visibility import Place, State, Visibility
 from rookery.services.tweets.contract import ImportedEntry, Tweet
-from rookery.services.tweets.store import Listing, Mark
+from rookery.services.tweets.store import Listing
+from rookery.services.tweets.writing import Mark
 from tests.conftest import NEW_YEAR
 from tests.services.tweets.conftest import World, ids, page
 

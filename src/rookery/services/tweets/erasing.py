@@ -11,7 +11,7 @@ from rookery.kernel.erasing import Outcome
 from rookery.kernel.ids import IdGenerator
 from rookery.services.tweets import statements as s
 from rookery.services.tweets.records import tweet_of
-from rookery.services.tweets.store import Mark, TweetStore
+from rookery.services.tweets.writing import Mark, Writing
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ class TweetsEraser:
         "tweets_idempotency": "removed",
     }
 
-    def __init__(self, store: TweetStore, database: Database, ids: IdGenerator, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, writing: Writing, database: Database, ids: IdGenerator, clock: Clock) -> None:
+        self._writing = writing
         self._database = database
         self._ids = ids
         self._clock = clock
@@ -90,7 +90,7 @@ class TweetsEraser:
 
     def _undo(self, tx: Transaction, mark: Mark, user_id: int, tweet_ids: Sequence[int]) -> None:
         for tweet_id in tweet_ids:
-            self._store.undo(tx, mark, user_id, tweet_id)
+            self._writing.undo(tx, mark, user_id, tweet_id)
 
     def _entomb(self, tx: Transaction, tweet_ids: Sequence[int]) -> set[str]:
         """Make these tombstones; the hashtags that they had."""
@@ -100,7 +100,7 @@ class TweetsEraser:
             record = tweet_of(row)
             hashtags.update(record.hashtags)
             tx.run(s.BARE, tweet_id=record.id, to=_ids_alone(record.mentions))
-            self._store.entomb(tx, record, now)
+            self._writing.entomb(tx, record, now)
         return hashtags
 
     async def _bare(self, user_id: int, found: _Found, tell: Callable[[], None]) -> int:
@@ -120,7 +120,7 @@ class TweetsEraser:
                 for id in ids:
                     row = tx.one(s.MENTIONS_OF, tweet_id=id)
                     tx.run(s.SET_MENTIONS, tweet_id=id, to=_without(row, user_id))
-                self._store.unlinked(tx, self._ids.next(), ids)
+                self._writing.unlinked(tx, self._ids.next(), ids)
 
             await self._database.write(unlink)
             tell()

@@ -32,7 +32,8 @@ from rookery.services.tweets.contract import (
 )
 from rookery.services.tweets.editing import Edit
 from rookery.services.tweets.reads import ReadService
-from rookery.services.tweets.store import Mark, PostKey, TweetStore
+from rookery.services.tweets.store import TweetStore
+from rookery.services.tweets.writing import Mark, PostKey
 from rookery.services.users.contract import User, Users
 
 _CHUNK = 500

@@ -50,8 +50,9 @@ from rookery.services.tweets.records import UNDONE, Stored
 from rookery.services.tweets.remembered import Marks, Newest
 from rookery.services.tweets.rules import invited
 from rookery.services.tweets.settled import Settled
-from rookery.services.tweets.store import Change, Listing, TweetStore
+from rookery.services.tweets.store import Listing, TweetStore
 from rookery.services.tweets.suggesting import HashtagSuggestions
+from rookery.services.tweets.writing import Change
 from rookery.services.users.contract import EVERYBODY, User, Users
 
 _WRITERS = 100_000

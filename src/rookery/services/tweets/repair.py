@@ -15,7 +15,7 @@ from rookery.services.tweets import statements as s
 from rookery.services.tweets import upkeep as u
 from rookery.services.tweets.audit import Difference
 from rookery.services.tweets.contract import Recounted
-from rookery.services.tweets.store import NewId
+from rookery.services.tweets.writing import NewId
 
 _AT_ONCE = 200
 """Rows that one transaction mends at most, so that no other writer waits for long."""
