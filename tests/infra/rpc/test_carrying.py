@@ -41,7 +41,7 @@ LOCAL = {
     "rookery.services.live.contract.Streams",
     "rookery.services.moderation.contract.Acts",
     "rookery.services.timelines.contract.Hearers",
-    "rookery.services.tweets.contract.Screen",
+    "rookery.services.tweets.contract.moderating.Screen",
     "rookery.services.users.contract.ProfileScreen",
 }
 """Contracts for one process: they take functions, or answer from memory at once."""
@@ -153,9 +153,15 @@ def contracts() -> list[type]:
         found += [
             kind
             for kind in vars(module).values()
-            if isinstance(kind, type) and getattr(kind, "_is_protocol", False) and kind.__module__ == module.__name__
+            if isinstance(kind, type)
+            and getattr(kind, "_is_protocol", False)
+            and is_part(kind.__module__, module.__name__)
         ]
     return found
+
+
+def is_part(module: str, package: str) -> bool:
+    return f"{module}.".startswith(f"{package}.")
 
 
 def called(contract: type) -> str:
@@ -174,6 +180,12 @@ def test_every_contract_is_carried_but_those_for_one_process():
         except Uncarried:
             refused.add(called(contract))
     assert refused == LOCAL
+
+
+def test_a_contract_is_called_by_its_service():
+    for contract in CONTRACTS:
+        service = contract.__module__.removeprefix("rookery.services.").split(".")[0]
+        assert carried(contract).name == f"rookery.{service}.{contract.__name__}"
 
 
 def test_no_two_contracts_have_one_name():

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast, get_type_hints
 import msgspec
 from msgspec import inspect as types
 
-from rookery.infra.rpc.port import RpcMark
+from rookery.infra.rpc.port import RpcMark, service_of
 from rookery.kernel import errors
 from rookery.kernel.errors import FieldError, Internal, RookeryError
 from rookery.kernel.idset import IdSet
@@ -69,7 +69,7 @@ class Carried(NamedTuple):
 @cache
 def carried(contract: type) -> Carried:
     """How the contract is carried. Raises Uncarried, naming every method that can't be."""
-    name = f"rookery.{_package(contract)}.{contract.__name__}"
+    name = f"rookery.{service_of(contract)}.{contract.__name__}"
     methods, reasons = list[Method](), list[str]()
     for member in _members(contract):
         try:
@@ -81,10 +81,6 @@ def carried(contract: type) -> Carried:
     if reasons:
         raise Uncarried(contract, reasons)
     return Carried(name, tuple(methods))
-
-
-def _package(contract: type) -> str:
-    return (["", *contract.__module__.split(".")])[-2] or contract.__module__
 
 
 def _members(contract: type) -> list[str]:

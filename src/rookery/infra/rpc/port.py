@@ -33,6 +33,12 @@ def rpc(*, idempotent: bool, timeout: float = 1.0, raises: tuple[type[RookeryErr
     return mark
 
 
+def service_of(contract: type) -> str:
+    """The service that a contract belongs to: `graph`, for what stands in `services.graph.contract`, be that a module or a package."""
+    parts = contract.__module__.split(".")
+    return parts[(parts.index("contract") if "contract" in parts else len(parts) - 1) - 1]
+
+
 class Tls(msgspec.Struct, frozen=True):
     """Files in PEM. With an own certificate and a `ca` on both sides, each side knows who the other is."""
 

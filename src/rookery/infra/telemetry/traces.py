@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from rookery.infra.rpc.port import service_of
 from rookery.kernel.errors import RookeryError
 
 T = TypeVar("T")
@@ -94,10 +95,10 @@ class Traces:
     def calls(self, service: T, contract: type) -> T:
         """`service`, with a span for each call of its `contract` that is made within another span."""
         made: Any = _Around(service)
-        package = contract.__module__.split(".")[-2]
+        prefix = service_of(contract)
         for name in dir(contract):
             if hasattr(getattr(contract, name), "__rpc__"):
-                setattr(made, name, self._call(getattr(service, name), f"{package}.{name}"))
+                setattr(made, name, self._call(getattr(service, name), f"{prefix}.{name}"))
         return made
 
     def headers(self) -> dict[str, str]:
