@@ -75,12 +75,14 @@ async def heard(network: "Network") -> bool:
     head = await network.log.head()
     for _ in range(_HEARD_TRIES):
         if network.settings.database:
-            if all(one.offset >= head or not one.lag for one in await network.log.status() if one.durable):
+            groups = await network.log.status()
+            behind = {one.group for one in groups if one.durable and one.lag and one.offset < head}
+            if behind == await network.log.unattended(behind):
                 return True
             await asyncio.sleep(_HEARD_EVERY)
             continue
-        groups = await asyncio.to_thread(ask_server, network.settings.data, EVENTS)
-        if groups is None or all(one["offset"] >= head or not one["lag"] for one in groups):
+        told = await asyncio.to_thread(ask_server, network.settings.data, EVENTS)
+        if told is None or all(one["offset"] >= head or not one["lag"] for one in told):
             return True
         await asyncio.sleep(_HEARD_EVERY)
     return False

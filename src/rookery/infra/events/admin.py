@@ -1,13 +1,15 @@
 """What operators do with an event log in a database, beside whoever else works on it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 
 from rookery.infra.events import tables as t
+from rookery.infra.events.groups import turn_of
 from rookery.infra.events.port import GroupStatus, Logged, Outbox, Parked, Skipped
+from rookery.infra.events.turns import Watched
 from rookery.infra.sql.port import Database, Reader, Transaction
 from rookery.kernel.clock import Millis
 from rookery.kernel.ids import MAX_ID
@@ -17,6 +19,14 @@ _SKIP_CHUNK = 500
 """Parked events that are given up in one transaction."""
 
 _log: Any = structlog.get_logger("rookery.events")
+
+
+async def unattended(database: Watched, groups: Collection[str]) -> set[str]:
+    """Those of these durable groups of other processes that nobody handles events for now."""
+    if database.turns is None:
+        return set(groups)
+    held = await database.turns.held([turn_of(name) for name in groups])
+    return {name for name in groups if turn_of(name) not in held}
 
 
 async def status(database: Database, live: Mapping[str, int], now: Millis) -> list[GroupStatus]:

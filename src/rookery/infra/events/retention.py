@@ -5,8 +5,9 @@ from typing import Any
 
 import structlog
 
+from rookery.infra.events import admin
 from rookery.infra.events import tables as t
-from rookery.infra.events.groups import Group, turn_of
+from rookery.infra.events.groups import Group
 from rookery.infra.events.partitions import Partitions
 from rookery.infra.events.turns import Watched
 from rookery.kernel.clock import Clock, Millis
@@ -59,15 +60,11 @@ class Retention:
         """Tell of durable groups that hold events back and that nobody handles any for, this time and the time before."""
         if not self._at_work():
             return
-        turns = self._database.turns
         rows = await self._database.all(t.ALL_GROUPS)
         here = {group.name for group in self._groups.values() if not group.elsewhere}
-        names = {name: offset for name, offset, durable, _ in rows if durable and name not in here}
-        if turns is not None:
-            # Another process may have a group of a service that this one does not run.
-            held = await turns.held([turn_of(name) for name in names])
-            names = {name: offset for name, offset in names.items() if turn_of(name) not in held}
-        found = {name for name, offset in names.items() if offset == upto}
+        # Another process may have a group of a service that this one does not run.
+        names = {name for name, offset, durable, _ in rows if durable and offset == upto and name not in here}
+        found = await admin.unattended(self._database, names)
         for name in sorted(found & self._suspected - self.deserted):
             _log.warning("nobody handles the events of a group, and no later ones are removed", group=name, offset=upto)
         self.deserted = found & self._suspected

@@ -7,7 +7,7 @@ turns, the process whose turn it is handles a durable group's events, and the ot
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -398,6 +398,10 @@ class SqlEventLog:
     def deserted(self) -> set[str]:
         """As `Retention.deserted`."""
         return self._retention.deserted
+
+    async def unattended(self, groups: Collection[str]) -> set[str]:
+        """Those of these durable groups of other processes that nobody handles events for now."""
+        return await admin.unattended(self._database, groups)
 
     async def status(self) -> list[GroupStatus]:
         live = {group.stored_as: group.offset for group in self._groups.values() if self.workers}
