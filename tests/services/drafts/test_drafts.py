@@ -157,6 +157,29 @@ async def test_a_crash_between_posting_and_forgetting_posts_nothing_twice(
         assert [one.failure for one in left] == ([] if hours == 1 else ["uncertain"])
 
 
+async def test_a_draft_that_nobody_foresaw_does_not_keep_the_others_waiting(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with network_in(tmp_path, clock) as network:
+        ann = await person(network, "ann")
+        for number, text in enumerate(("breaks", "stands")):
+            await network.drafts.create(ann, NewTweet(text), clock.now() + HOUR + number)
+        clock.advance(2 * HOUR)
+        post = network.ingestion.post
+
+        async def breaking(author_id: int, tweet: NewTweet, key: Any = None) -> Any:
+            if tweet.content == "breaks":
+                raise ValueError("nobody thought of this")
+            return await post(author_id, tweet, key)
+
+        monkeypatch.setattr(network.drafts._ingestion, "post", breaking)
+        assert await network.drafts.publish_due() == 2
+        assert await contents(network, ann) == ["stands"]
+        (left,) = (await network.drafts.mine(ann, Page(10))).items
+        assert (left.tweet.content, left.failure) == ("breaks", "uncertain")
+        assert await network.drafts.publish_due() == 0
+
+
 async def test_the_server_posts_them_by_itself(network: Network, clock: ManualClock) -> None:
     ann = await person(network, "ann")
     await network.drafts.create(ann, NewTweet("by itself"), clock.now() + 1)

@@ -1,8 +1,8 @@
 """The Drafts Service: keeps what is written for later, and posts it at its time, once.
 
 Once, also where the process dies in between: a draft is posted with an idempotency key of its own, so that a second try finds
-the first one's tweet. Keys live for a day; a draft whose posting was begun longer ago than that is not tried again, but shown
-to its author as `uncertain`.
+the first one's tweet. Keys live for a day; a draft whose posting was begun longer ago than that, or broke in a way that nobody
+foresaw, is not tried again, but shown to its author as `uncertain`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from msgspec.structs import asdict, replace
 
 from rookery.infra.workers.port import Worker
 from rookery.kernel.clock import DAY, HOUR, MINUTE, Clock, Millis
-from rookery.kernel.errors import Invalid, RookeryError
+from rookery.kernel.errors import Invalid, RookeryError, StorageFull, Unavailable
 from rookery.kernel.ids import IdGenerator, imported_id
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.text import LIMIT, flaw, normal
@@ -136,10 +136,14 @@ class DraftsService:
                 await self._store.failed(draft.id, "uncertain")
             else:
                 await self._post(draft, claimed)
-        except RookeryError as error:
-            if error.status >= 500:
-                raise
-            if error.code != "draft_not_found":
+        except (Unavailable, StorageFull):
+            raise
+        except Exception as error:
+            if not isinstance(error, RookeryError) or error.status >= 500:
+                # Whatever it is about this one, the others are not to wait for it.
+                _log.exception("a scheduled tweet broke what posts it", draft=draft.id)
+                await self._store.failed(draft.id, "uncertain")
+            elif error.code != "draft_not_found":
                 _log.info("a scheduled tweet could not be posted", draft=draft.id, code=error.code)
                 await self._store.failed(draft.id, error.code)
 

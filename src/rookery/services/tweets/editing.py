@@ -54,9 +54,10 @@ class Edit(msgspec.Struct, frozen=True):
         reworded = not new.keys() <= {"visibility", "reply_rule"}
         widened = _AUDIENCE.index(edited.visibility) < _AUDIENCE.index(record.visibility)
         if (reworded or widened) and self.now - record.created_at > self.window:
+            minutes = self.window / MINUTE
             raise Forbidden(
                 "a tweet can be edited for {minutes} minutes; after that, fewer people may be let see it",
-                minutes=round(self.window / MINUTE),
+                minutes=int(minutes) if minutes.is_integer() else round(minutes, 2),
                 code="edit_too_late",
             )
         edited = msgspec.structs.replace(
