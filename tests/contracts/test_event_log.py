@@ -758,6 +758,7 @@ async def test_older_and_newer_shapes_of_an_event_are_read(database, log):
                 t.APPEND, at=1, topic="notes", name="notes.noted", version=version, key="1", body=body
             )
         )
+    log.wake()
     await caught_up(log)
     assert [item.event for item in listener.appended] == [Noted(1), Noted(2, "x")]
 
