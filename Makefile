@@ -38,7 +38,8 @@ test-standard: $(ENV)/dev.stamp ## run the tests of the standard profile
 	@scripts/install-engines redis postgres haproxy || [ "$$CI" != true ]
 	@$(BIN)/pytest -n 3 --dist loadfile $(STANDARD) $(ARGS)
 	@ROOKERY_TEST_PROFILE=standard $(BIN)/pytest -n $(JOBS) --dist worksteal \
-		tests/gateways/rest tests/erasing/test_answers.py tests/services/timelines/test_oracle.py tests/browser/test_story.py tests/browser/test_live.py $(ARGS)
+		tests/gateways/rest tests/erasing/test_answers.py tests/services/timelines/test_oracle.py \
+		tests/browser/test_story.py tests/browser/test_live.py $(ARGS)
 
 # A setting that is given stays as it is: make faults ROOKERY_FAULTS_ROUNDS=1000.
 faults: export ROOKERY_FAULTS_ROUNDS ?= 100
