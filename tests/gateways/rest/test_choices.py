@@ -119,6 +119,21 @@ async def test_an_author_takes_their_tweet_out_of_a_quote(ann: Person, bob: Pers
     assert (back["quote_of"], back["quoted"]["id"], back["quote_detached"]) == (mine["id"], mine["id"], False)
 
 
+async def test_an_author_decides_about_what_a_block_keeps_from_them(ann: Person, bob: Person, guest: Person):
+    mine = await post(ann, "mine")
+    both = await post(bob, "boo", reply_to=mine["id"], quote_of=mine["id"])
+    alone = await post(bob, "alone")
+    await bob.put(f"/v1/users/{ann.id}/block")
+    for what, told in (("hidden", "hidden"), ("detached", "quote_detached")):
+        path = f"/v1/tweets/{both['id']}/{what}"
+        for act, now in ((ann.put, True), (ann.delete, False)):
+            answer = await act(path)
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert (await guest.get(f"/v1/tweets/{both['id']}")).json()[told] is now
+            for other in (alone["id"], "1"):
+                problem(await act(f"/v1/tweets/{other}/{what}"), 404, "not_found")
+
+
 async def test_a_profile_shows_a_pinned_tweet(ann: Person, guest: Person):
     tweet = await post(ann, "read this first")
     assert (await guest.get(f"/v1/users/{ann.id}")).json()["pinned_tweet"] is None

@@ -4,8 +4,17 @@ import pytest
 
 from rookery.kernel.clock import DAY, ManualClock
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
-from rookery.kernel.visibility import ReplyRule
-from rookery.services.tweets.contract import Conversation, QuoteDetached, ReplyHidden, Tweet, TweetChange
+from rookery.kernel.visibility import ReplyRule, Visibility
+from rookery.services.moderation.contract import OPERATOR
+from rookery.services.tweets.contract import (
+    Conversation,
+    QuoteDetached,
+    ReplyHidden,
+    Standing,
+    StandingChange,
+    Tweet,
+    TweetChange,
+)
 from tests.services.tweets.conftest import World, ids, page
 
 
@@ -72,7 +81,9 @@ async def test_a_hidden_reply_stands_apart_for_everybody_but_who_wrote_it(world:
 
     assert await replies(0) == [rude.id, fine.id]
     for _ in range(2):
-        assert (await world.ingestion.hide_reply(ann, rude.id, True)).record.hidden
+        changed = await world.ingestion.hide_reply(ann, rude.id, True)
+        assert changed is not None
+        assert changed.record.hidden
     for viewer in everybody:
         assert await replies(viewer) == [fine.id]
         assert await replies(viewer, hidden=True) == [rude.id]
@@ -102,6 +113,59 @@ async def test_only_the_conversations_author_hides_and_only_replies(world: World
     await world.ingestion.delete(cat, deeper.id)
     with pytest.raises(NotFound):
         await world.ingestion.hide_reply(ann, deeper.id, False)
+
+
+@pytest.mark.parametrize("how", ["i block", "blocks me"])
+async def test_a_block_keeps_no_author_from_hiding_replies_and_detaching_quotes(world: World, how: str) -> None:
+    ann, bob, cat = await world.people("ann", "bob", "cat")
+    mine, others = await world.post(ann, "mine"), await world.post(cat, "another's")
+    reply = await world.post(bob, "boo", reply_to=mine.id)
+    quote = await world.post(bob, "look", quote_of=mine.id)
+    elsewhere = await world.post(bob, "hi", reply_to=others.id, quote_of=others.id)
+    await world.graph.block(*((ann, bob) if how == "i block" else (bob, ann)))
+    hide, detach = world.ingestion.hide_reply, world.ingestion.detach_quote
+    for decided in (True, True, False, False, True):
+        assert await hide(ann, reply.id, decided) is None, "they may not see it"
+        assert await detach(ann, quote.id, decided) is None
+        assert (await seen(world, reply.id)).record.hidden is decided
+        assert ((await seen(world, quote.id)).quoted is None) is decided
+    for tweet_id in (elsewhere.id, 1):
+        for act in (hide, detach):
+            with pytest.raises(NotFound):
+                await act(ann, tweet_id, True)
+    for act, tweet_id in ((hide, quote.id), (detach, reply.id)):
+        with pytest.raises(NotFound):
+            await act(ann, tweet_id, True)
+    await world.ingestion.delete(bob, quote.id)
+    with pytest.raises(NotFound):
+        await detach(ann, quote.id, False)
+    assert await world.store.check() == []
+
+
+async def test_a_reply_or_quote_for_others_alone_is_hidden_and_detached_by_whom_it_concerns(world: World) -> None:
+    ann, bob, cat, dee = await world.people("ann", "bob", "cat", "dee")
+    await world.graph.follow(cat, bob)
+    mine = await world.post(ann, "mine")
+    both = await world.post(bob, "look", reply_to=mine.id, quote_of=mine.id, visibility=Visibility.FOLLOWERS)
+    assert await world.get(both.id, ann) is None
+    for act in (world.ingestion.hide_reply, world.ingestion.detach_quote):
+        with pytest.raises(NotFound):
+            await act(dee, both.id, True)
+        assert await act(ann, both.id, True) is None
+    found = await world.get(both.id, cat)
+    assert found is not None
+    assert (found.record.hidden, found.quoted, found.record.detached_from) == (True, None, mine.id)
+
+
+async def test_what_is_withheld_stays_as_if_deleted_to_those_whom_it_concerns(world: World) -> None:
+    ann, bob = await world.people("ann", "bob")
+    mine = await world.post(ann, "mine")
+    both = await world.post(bob, "boo", reply_to=mine.id, quote_of=mine.id)
+    change = StandingChange(standing=Standing.WITHHELD)
+    await world.network.moderation.stand(OPERATOR, both.id, change, "why")
+    for act in (world.ingestion.hide_reply, world.ingestion.detach_quote):
+        with pytest.raises(NotFound):
+            await act(ann, both.id, True)
 
 
 async def test_a_detached_quote_shows_and_counts_nothing_and_can_be_put_back(world: World) -> None:

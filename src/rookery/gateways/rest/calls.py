@@ -81,6 +81,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the body of a success; None for no body."""
     status: int = 200
     """The status of a success."""
+    unseen: str = ""
+    """When a success has no body, and status 204, though there is an `answer`; empty where that is never so."""
     body: Any = None
     """The shape of the request's body; None where it has none."""
     parameters: tuple[Parameter, ...] = ()

@@ -161,6 +161,8 @@ def _responses(of: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     if headers:
         success["headers"] = _headers(headers)
     responses = {str(of.status): success}
+    if of.unseen:
+        responses["204"] = {"description": of.unseen}
     if of.etag:
         responses["304"] = {"description": "The client has it already.", "headers": _headers(_ETAG)}
     for status in error_statuses(of):

@@ -32,7 +32,8 @@ _HIDDEN: Final = parameters.flag_parameter(
     "hidden", "Those that the author of the conversation hid, instead; false if left out."
 )
 
-Act = Callable[[int, int], Awaitable[Tweet]]
+Act = Callable[[int, int], Awaitable[Tweet | None]]
+Decide = Callable[[int, int, bool], Awaitable[Tweet | None]]
 ReadTweets = Callable[[int, int, Page], Awaitable[Slice[Tweet]]]
 ReadPeople = Callable[[int, int, Page], Awaitable[Slice[User]]]
 
@@ -180,18 +181,12 @@ class TweetCalls:
             self._act("unfavorite", "DELETE", "favorite", "Undo a favorite", write.unfavorite),
             self._act("bookmark", "PUT", "bookmark", "Bookmark a tweet; nobody else learns of it", write.bookmark),
             self._act("unbookmark", "DELETE", "bookmark", "Undo a bookmark", write.unbookmark),
-            self._act(
-                "hide_reply", "PUT", "hidden", "Hide an answer in a conversation of mine", _to(write.hide_reply, True)
-            ),
-            self._act("show_reply", "DELETE", "hidden", "Show an answer again", _to(write.hide_reply, False)),
-            self._act(
-                "detach_quote", "PUT", "detached", "Take my tweet out of this quote", _to(write.detach_quote, True)
-            ),
-            self._act(
-                "attach_quote", "DELETE", "detached", "Put my tweet back into it", _to(write.detach_quote, False)
-            ),
-            self._act("pin", "PUT", "pin", "Have my profile show this tweet of mine first", _to(write.pin, True)),
-            self._act("unpin", "DELETE", "pin", "Have it stand in its place again", _to(write.pin, False)),
+            self._decide("hide_reply", "PUT", "hidden", "Hide an answer in a conversation of mine", write.hide_reply),
+            self._decide("show_reply", "DELETE", "hidden", "Show an answer again", write.hide_reply),
+            self._decide("detach_quote", "PUT", "detached", "Take my tweet out of this quote", write.detach_quote),
+            self._decide("attach_quote", "DELETE", "detached", "Put my tweet back into it", write.detach_quote),
+            self._act("pin", "PUT", "pin", "Have my profile show this tweet of mine first", _to(write.pin, "PUT")),
+            self._act("unpin", "DELETE", "pin", "Have it stand in its place again", _to(write.pin, "DELETE")),
         ]
 
     async def post(self, call: Call) -> Answer:
@@ -253,9 +248,14 @@ class TweetCalls:
         page = await self._reads.bookmarks(call.me.user_id, call.page())
         return Answer(self._fragments.tweets(page), headers=call.links(page))
 
-    def _act(self, id: str, method: Method, what: str, summary: str, act: Act) -> Operation:
+    def _decide(self, id: str, method: Method, what: str, summary: str, decide: Decide) -> Operation:
+        """What may be done with others' tweets that one may not see."""
+        return self._act(id, method, what, summary, _to(decide, method), "Done; I may not see the tweet.")
+
+    def _act(self, id: str, method: Method, what: str, summary: str, act: Act, unseen: str = "") -> Operation:
         async def handle(call: Call) -> Answer:
-            return Answer(self._fragments.tweet(await act(call.me.user_id, call.id())))
+            tweet = await act(call.me.user_id, call.id())
+            return Answer(status=204) if tweet is None else Answer(self._fragments.tweet(tweet))
 
         return Operation(
             id=id,
@@ -266,6 +266,7 @@ class TweetCalls:
             access=Access.WRITE,
             handle=handle,
             answer=shapes.Tweet,
+            unseen=unseen,
             errors=(404,),
         )
 
@@ -300,6 +301,6 @@ class TweetCalls:
         )
 
 
-def _to(decide: Callable[[int, int, bool], Awaitable[Tweet]], how: bool) -> Act:
-    """One of the two ways to decide something."""
-    return lambda user_id, tweet_id: decide(user_id, tweet_id, how)
+def _to(decide: Decide, method: Method) -> Act:
+    """One of the two ways to decide something: PUT does it, DELETE takes it back."""
+    return lambda user_id, tweet_id: decide(user_id, tweet_id, method == "PUT")

@@ -9,8 +9,8 @@ from rookery.kernel.pages import Page
 from rookery.services.graph.contract import Choices, Graph
 from rookery.services.tweets.contract import Tweet, TweetIngestion, TweetReads
 
-Decide = Callable[[int, int, bool], Awaitable[object]]
-"""Of who, about which tweet, how."""
+Decide = Callable[[int, int, bool], Awaitable[Tweet | None]]
+"""Of who, about which tweet, how; the tweet, where they may see it."""
 
 
 class TweetChoicePages:
@@ -58,14 +58,16 @@ class TweetChoicePages:
             link=f"{'https' if visit.secure else 'http'}://{visit.headers.get('host', '')}/tweets/{tweet.id}",
         )
 
-    async def _mute(self, user_id: int, tweet_id: int, muted: bool) -> None:
+    async def _mute(self, user_id: int, tweet_id: int, muted: bool) -> Tweet:
         decide = self._choices.mute_conversation if muted else self._choices.unmute_conversation
-        await decide(user_id, (await self._tweet(user_id, tweet_id)).record.root)
+        tweet = await self._tweet(user_id, tweet_id)
+        await decide(user_id, tweet.record.root)
+        return tweet
 
     def _act(self, name: str, decide: Decide) -> Route:
         async def handle(visit: Visit) -> Reply:
-            await decide(visit.viewer_id, visit.id(), "undo" not in visit.form)
-            return visit.back(f"/tweets/{visit.id()}/more")
+            tweet = await decide(visit.viewer_id, visit.id(), "undo" not in visit.form)
+            return visit.back("/" if tweet is None else f"/tweets/{tweet.id}/more")
 
         return Route("POST", f"/tweets/{{id}}/{name}", handle)
 

@@ -5,7 +5,7 @@ that is deleted meanwhile, a second favorite, a repeated key) is decided inside 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -131,17 +131,17 @@ class IngestionService:
 
     # --- what authors decide about others' answers and quotes, and about their profile
 
-    async def hide_reply(self, user_id: int, tweet_id: int, hidden: bool) -> Tweet:
+    async def hide_reply(self, user_id: int, tweet_id: int, hidden: bool) -> Tweet | None:
         await self._actor(user_id)
-        await self._target(user_id, tweet_id)
+        await self._concerning(user_id, tweet_id, lambda record: record.root_id)
         await self._store.decide(lambda tx: controls.hide_reply(tx, user_id, tweet_id, hidden))
-        return await self._show(tweet_id, user_id)
+        return await self._shown(tweet_id, user_id)
 
-    async def detach_quote(self, user_id: int, tweet_id: int, detached: bool) -> Tweet:
+    async def detach_quote(self, user_id: int, tweet_id: int, detached: bool) -> Tweet | None:
         await self._actor(user_id)
-        await self._target(user_id, tweet_id)
+        await self._concerning(user_id, tweet_id, lambda record: record.quote_of or record.detached_from)
         await self._store.decide(lambda tx: controls.detach_quote(tx, user_id, tweet_id, detached))
-        return await self._show(tweet_id, user_id)
+        return await self._shown(tweet_id, user_id)
 
     async def pin(self, user_id: int, tweet_id: int, pinned: bool) -> Tweet:
         await self._actor(user_id)
@@ -154,6 +154,18 @@ class IngestionService:
         record = (await self._reads.records([tweet_id])).get(tweet_id)
         if record is None or record.author_id != author_id:
             await self._target(author_id, tweet_id)
+
+    async def _concerning(self, user_id: int, tweet_id: int, about: Callable[[TweetRecord], int | None]) -> None:
+        """Raises NotFound for a tweet that they may not see, unless what it is `about` is theirs: others go on seeing it there,
+        whoever blocks whom. Of one that they may see, the store tells.
+        """
+        record = (await self._reads.records([tweet_id])).get(tweet_id)
+        # To all but its author, what is withheld looks as if it were deleted.
+        if record is not None and not record.deleted and not record.withheld and (id := about(record)) is not None:
+            subject = (await self._reads.records([id])).get(id)
+            if subject is not None and subject.author_id == user_id:
+                return
+        await self._target(user_id, tweet_id)
 
     async def _mentions(self, content: str, found: Entities) -> Mapping[str, int]:
         handles = importing.handles_in([(content, found)]) if found.mentions else ()
@@ -278,10 +290,14 @@ class IngestionService:
         raise not_found()
 
     async def _show(self, tweet_id: int, viewer_id: int) -> Tweet:
-        found = await self._reads.get([tweet_id], viewer_id)
-        if not found:
+        shown = await self._shown(tweet_id, viewer_id)
+        if shown is None:
             raise not_found()
-        return found[0]
+        return shown
+
+    async def _shown(self, tweet_id: int, viewer_id: int) -> Tweet | None:
+        found = await self._reads.get([tweet_id], viewer_id)
+        return found[0] if found else None
 
 
 def _refuse_blocked(viewer: Viewer, author_id: int) -> None:

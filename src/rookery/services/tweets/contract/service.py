@@ -86,14 +86,16 @@ class TweetIngestion(Protocol):
         ...
 
     @rpc(idempotent=True, raises=(NotFound, Forbidden))
-    async def hide_reply(self, user_id: int, tweet_id: int, hidden: bool) -> Tweet:
-        """Hide an answer in a conversation that one began, or show it again. Raises Forbidden("not_yours") in others'."""
+    async def hide_reply(self, user_id: int, tweet_id: int, hidden: bool) -> Tweet | None:
+        """Hide an answer in a conversation that one began, or show it again, though one may not see it; then the answer is None.
+        Raises Forbidden("not_yours") in others'.
+        """
         ...
 
     @rpc(idempotent=True, raises=(NotFound, Forbidden))
-    async def detach_quote(self, user_id: int, tweet_id: int, detached: bool) -> Tweet:
-        """Take one's own tweet out of the quote `tweet_id`, or put it back. Raises Forbidden("not_yours") where it quotes
-        somebody else's, or nothing.
+    async def detach_quote(self, user_id: int, tweet_id: int, detached: bool) -> Tweet | None:
+        """Take one's own tweet out of the quote `tweet_id`, or put it back, though one may not see the quote; then the answer is
+        None. Raises Forbidden("not_yours") where it quotes somebody else's, or nothing.
         """
         ...
 
