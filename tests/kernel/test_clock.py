@@ -36,6 +36,11 @@ def test_a_moment_survives_the_way_through_a_datetime(moment):
     assert from_datetime(to_datetime(moment)) == moment
 
 
+@given(st.integers(from_datetime(datetime.max.replace(tzinfo=UTC))))
+def test_a_moment_beyond_the_calendar_is_its_last_one(moment):
+    assert to_datetime(moment) == datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+
+
 def test_datetimes_of_any_zone_become_the_same_moment():
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert from_datetime(noon) == 1_767_268_800_000

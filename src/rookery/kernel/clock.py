@@ -5,7 +5,7 @@ Inside Rookery a moment is an integer: milliseconds since 1970-01-01 UTC. It bec
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 Millis = int
 """A moment (ms since 1970-01-01 UTC) or a duration (ms), as the name says."""
@@ -14,6 +14,9 @@ SECOND: Millis = 1_000
 MINUTE: Millis = 60 * SECOND
 HOUR: Millis = 60 * MINUTE
 DAY: Millis = 24 * HOUR
+
+LATEST: Millis = 4_102_444_800_000
+"""2100-01-01T00:00:00Z: no later moment is taken from people or from archives."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,8 +55,9 @@ class ManualClock:
 
 
 def to_datetime(moment: Millis) -> datetime:
-    """`moment` as an aware UTC datetime."""
-    return _EPOCH + timedelta(milliseconds=moment)
+    """`moment` as an aware UTC datetime; the calendar's last for one that lies beyond the year 9999."""
+    # Versions before `LATEST` kept such moments: what holds one must be readable all the same.
+    return _EPOCH + timedelta(milliseconds=min(moment, _LAST))
 
 
 def from_datetime(moment: datetime) -> Millis:
@@ -61,3 +65,6 @@ def from_datetime(moment: datetime) -> Millis:
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place in time")
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+_LAST: Final = from_datetime(datetime.max.replace(tzinfo=UTC))

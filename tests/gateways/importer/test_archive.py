@@ -1,6 +1,7 @@
 """Everything of a person goes out of one network and comes into another, or back into the same."""
 
 import asyncio
+import hashlib
 import itertools
 import json
 import zipfile
@@ -363,6 +364,36 @@ async def test_an_archive_that_was_changed_is_refused(files: list[Path], tmp_pat
     with zipfile.ZipFile(files[0]) as old:
         old.extractall(unpacked / "folder")
     RookeryArchive(Bundle(unpacked)).verify()
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-23:59", "2100-01-02T00:00:00Z", "2026-01-01T00:00:00"])
+async def test_records_with_a_moment_that_nobody_can_have_meant_are_left_out_and_told_of(
+    files: list[Path], tmp_path: Path, clock: ManualClock, moment: str
+):
+    """Whatever of a record it is, also of what a tweet said before."""
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(files[0]) as old:
+        old.extractall(unpacked)
+    of = {"tweets.jsonl": "revisions", "filters.jsonl": "expires_at", "drafts.jsonl": "publish_at"}
+    for name, field in of.items():
+        with zipfile.ZipFile(files[0]) as old:
+            records = lines(old, name)
+        changed = next(record for record in records if record.get(field))
+        if field == "revisions":
+            changed[field][0]["at"] = moment
+        else:
+            changed[field] = moment
+        (unpacked / name).write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    # Whoever changes an archive can write what it is checked by, too.
+    manifest = json.loads((unpacked / "manifest.json").read_text())
+    for name in of:
+        manifest["files"][name]["sha256"] = hashlib.sha256((unpacked / name).read_bytes()).hexdigest()
+    (unpacked / "manifest.json").write_text(json.dumps(manifest))
+    async with network_in(tmp_path / "two", clock) as network:
+        (report,) = await bring(network, [unpacked])
+        assert {bad.file for bad in report.first_bad} == set(of)
+        assert report.bad == len(of)
+        await export(network, tmp_path / "again", "ann")
 
 
 @pytest.mark.parametrize(

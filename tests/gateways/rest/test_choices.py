@@ -2,8 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from rookery.kernel.clock import HOUR, ManualClock
+from rookery.services.graph import choices
 from tests.gateways.rest.conftest import Person, Server, problem
+
+THE_YEAR_10000 = 253_402_300_800_000
+"""In ms since 1970; a datetime holds no such moment."""
 
 
 async def post(person: Person, content: str, **fields: Any) -> dict[str, Any]:
@@ -73,9 +79,31 @@ async def test_bad_filters_are_refused_by_name(ann: Person):
         ({"phrase": "x" * 101}, "too_long", "phrase"),
         ({"phrase": "x", "expires_at": "2025-01-01T00:00:00Z"}, "in_the_past", "expires_at"),
         ({"phrase": "x", "expires_at": "2027-01-01T00:00:00"}, "invalid_value", "expires_at"),
+        ({"phrase": "x", "expires_at": "2100-01-01T00:00:00.001Z"}, "invalid_moment", "expires_at"),
+        # The year 10000, in UTC.
+        ({"phrase": "x", "expires_at": "9999-12-31T23:59:59-23:59"}, "invalid_moment", "expires_at"),
+        ({"phrase": "x", "expires_at": "0001-01-01T00:00:00+23:59"}, "in_the_past", "expires_at"),
         ({}, "missing_field", "phrase"),
     ):
         problem(await ann.post("/v1/filters", json=body), 422, code, field)
+    kept = (await ann.post("/v1/filters", json={"phrase": "x"})).json()
+    changed = await ann.patch(f"/v1/filters/{kept['id']}", json={"expires_at": "9999-12-31T23:59:59-23:59"})
+    problem(changed, 422, "invalid_moment", "expires_at")
+    assert (await ann.get("/v1/filters")).json()["items"] == [kept]
+
+
+async def test_a_filter_that_an_older_version_let_end_in_the_year_10000_is_listed(
+    server: Server, ann: Person, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(choices, "LATEST", 2 * THE_YEAR_10000)
+    await server.network.choices.add_filter(int(ann.id), "x", THE_YEAR_10000)
+    monkeypatch.undo()
+    (kept,) = (await ann.get("/v1/filters")).json()["items"]
+    assert kept["expires_at"] == "9999-12-31T23:59:59.999Z"
+    await ann.post("/v1/users/me/archive")
+    await server.network.archives.make_next()
+    assert (await ann.get("/v1/users/me/archive")).json()["state"] == "ready"
+    assert (await ann.patch(f"/v1/filters/{kept['id']}", json={"phrase": "y"})).status_code == 200
 
 
 async def test_an_author_says_who_may_reply(ann: Person, bob: Person):

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from rookery.kernel.clock import DAY, ManualClock
+from rookery.services.graph import choices
 from rookery.services.users.contract import NewPerson
 from tests.gateways.web.conftest import Browser, Site, form_in, text_of
 from tests.gateways.web.test_settings import HOSTILE, wrong_with
@@ -163,6 +164,16 @@ async def test_a_filter_lasts_as_long_as_the_form_offers(ann: Browser, site: Sit
     assert answer.status_code == 422
     assert wrong_with(answer.text, "lasts")
     assert await site.network.choices.filters(ann.id) == []
+
+
+async def test_a_filter_that_an_older_version_let_end_in_the_year_10000_is_shown(
+    ann: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    year_10000 = 253_402_300_800_000
+    monkeypatch.setattr(choices, "LATEST", 2 * year_10000)
+    made = await site.network.choices.add_filter(ann.id, "far off", year_10000)
+    assert "far off Until Dec 31, 9999" in text_of(await ann.page("/settings/filters"))
+    await ann.page(f"/settings/filters/{made.id}")
 
 
 async def test_the_filters_of_others_are_not_there(ann: Browser, bob: Browser, site: Site) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import UNSET
 
-from rookery.kernel.clock import HOUR, MINUTE
+from rookery.kernel.clock import HOUR, LATEST, MINUTE
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.idset import IdSet
 from rookery.kernel.pages import Page
@@ -125,6 +125,18 @@ async def test_a_bad_phrase_is_refused(choices, clock, phrase, code):
     with pytest.raises(Invalid) as caught:
         await choices.add_filter(ANN, "fine", clock.now())
     assert caught.value.code == "in_the_past"
+
+
+async def test_a_filter_ends_before_2100_or_never(choices):
+    kept = await choices.add_filter(ANN, "cats", LATEST)
+    for act in (
+        choices.add_filter(ANN, "dogs", LATEST + 1),
+        choices.edit_filter(ANN, kept.id, expires_at=LATEST + 1),
+    ):
+        with pytest.raises(Invalid) as caught:
+            await act
+        assert (caught.value.code, caught.value.params["field"]) == ("invalid_moment", "expires_at")
+    assert await choices.filters(ANN) == [kept]
 
 
 async def test_there_are_only_so_many_of_each(choices, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from rookery.gateways.importer.bundle import Bundle
-from rookery.kernel.clock import from_datetime
+from rookery.kernel.clock import LATEST, from_datetime
 from rookery.kernel.errors import Invalid
 from rookery.kernel.ids import EPOCH, MAX_ID
 from rookery.services.archives.contract import ACCOUNT, FORMAT, MANIFEST, VERSION, AccountFile, Manifest
@@ -17,8 +17,6 @@ T = TypeVar("T")
 _BATCH: Final = 500
 _LONGEST_LINE: Final = 32 << 20
 _SHOWN: Final = 20
-_LATEST: Final = 4_102_444_800_000
-"""2100: no moment of an archive lies later."""
 
 
 class BadRecord(msgspec.Struct, frozen=True):
@@ -190,8 +188,12 @@ def id_of(text: str) -> int | None:
 
 
 def _check_moments(record: Any) -> None:
-    """Raises ValueError for moments without a zone, before 2006 or after 2100."""
+    """Raises ValueError for moments without a zone, before 2006 or after 2100, also in the records that this one holds."""
     for field in record.__struct_fields__:
         value = getattr(record, field)
-        if hasattr(value, "astimezone") and not EPOCH <= from_datetime(value) <= _LATEST:
+        if hasattr(value, "astimezone") and not EPOCH <= from_datetime(value) <= LATEST:
             raise ValueError(f"{field} lies before 2006 or after 2100")
+        if isinstance(value, list):
+            for one in value:
+                if isinstance(one, msgspec.Struct):
+                    _check_moments(one)

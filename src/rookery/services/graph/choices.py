@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from rookery.infra.events.port import Event, Outbox
 from rookery.infra.sql.port import Database, Row, Transaction
-from rookery.kernel.clock import Clock, Millis
+from rookery.kernel.clock import LATEST, Clock, Millis
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
 from rookery.kernel.ids import MAX_ID, IdGenerator
 from rookery.kernel.pages import Page, Slice, slice_of
@@ -194,6 +194,8 @@ class ChoiceService:
     def _moment(self, expires_at: Millis | None) -> Millis | None:
         if expires_at is not None and expires_at <= self._clock.now():
             raise Invalid("{field} lies in the past", field="expires_at", code="in_the_past")
+        if expires_at is not None and expires_at > LATEST:
+            raise Invalid("{field} lies too far in the future", field="expires_at", code="invalid_moment")
         return expires_at
 
 
