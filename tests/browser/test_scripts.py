@@ -304,3 +304,29 @@ async def test_without_a_network_a_page_says_so_and_nothing_of_anybody_is_kept(s
     await ann.context.set_offline(False)
     await page.get_by_role("link", name="Try again").click()
     await expect(page.get_by_label(_TEXT)).to_be_visible()
+
+
+async def test_a_followed_link_is_told_of_its_tweet_and_opens(site: Site) -> None:
+    ann, bob = await site.person("ann"), await site.person("bob")
+    inner = await bob.post("inner https://example.com/inner")
+    outer = await bob.post("outer https://example.com/outer #tag", quote_of=inner)
+    await ann.context.route("https://example.com/**", lambda route: route.fulfill(body="there"))
+    page = await ready(ann, f"/tweets/{outer}")
+
+    def click_on(id: str) -> Any:
+        return lambda answer: answer.url == f"{site.url}/tweets/{id}/link" and answer.status == 204
+
+    async with ann.context.expect_page(), page.expect_response(click_on(inner)):
+        await page.locator(".quoted .out").click(button="middle")
+    async with page.expect_request(f"**/tweets/{outer}/link") as sent:
+        await page.locator(".content .out", has_text="outer").click()
+    assert (await sent.value).method == "POST"
+    await page.wait_for_url("https://example.com/outer")
+    guest = await site.guest()
+    page = await ready(guest, f"/tweets/{outer}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await guest.context.route("https://example.com/**", lambda route: route.fulfill(body="there"))
+    await page.locator(".content .out", has_text="outer").click()
+    await page.wait_for_url("https://example.com/outer")
+    assert asked == ["https://example.com/outer"]

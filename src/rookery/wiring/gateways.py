@@ -86,6 +86,7 @@ def public_app(network: "Network", ready: "Readiness") -> Any:
             ops=ops,
             archives=archives,
             live=live,
+            record_interest=network.interests.note,
             clock=network.clock,
             limits=limits,
             options=PageOptions(

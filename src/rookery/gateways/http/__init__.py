@@ -1,1 +1,1 @@
-"""What the gateways that speak HTTP share: a request's trace and body, its errors, limits, languages."""
+"""What the gateways that speak HTTP share: a request's trace and body, its errors, limits, languages, what people look at."""

@@ -5,10 +5,10 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
+from rookery.gateways.http.interests import Interests
 from rookery.gateways.http.requests import app_name
 from rookery.gateways.rest import parameters, shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
-from rookery.gateways.rest.interests import Interests
 from rookery.gateways.rest.present import Presenter, encode, session
 from rookery.kernel.errors import Invalid, NotFound
 from rookery.services.graph.contract import Graph
@@ -214,7 +214,7 @@ class AccountCalls:
         shown = await self._shown(list((await self._users.get([id])).values()), call)
         if not shown:
             raise NotFound("there is no such account", code="user_not_found")
-        self._interests.visited(call, id)
+        self._interests.visited(call.viewer_id, id)
         return Answer(encode((await self._presenter.people(shown))[0]))
 
     async def list_users(self, call: Call) -> Answer:

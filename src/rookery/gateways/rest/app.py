@@ -15,6 +15,7 @@ from msgspec import Struct
 
 import rookery
 from rookery.gateways.http.errors import WrongMethod, no_such_route
+from rookery.gateways.http.interests import Interests, RecordInterest
 from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.rest.access import AccessLog
@@ -29,7 +30,7 @@ from rookery.gateways.rest.edge import App, Edge
 from rookery.gateways.rest.feeds import FeedCalls
 from rookery.gateways.rest.fragments import Fragments
 from rookery.gateways.rest.hot import HotRoutes
-from rookery.gateways.rest.interests import InterestCalls, Interests, RecordInterest
+from rookery.gateways.rest.interests import InterestCalls
 from rookery.gateways.rest.notifications import NotificationCalls
 from rookery.gateways.rest.ops import OpsCalls
 from rookery.gateways.rest.people import PeopleCalls

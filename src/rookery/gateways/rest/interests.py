@@ -1,42 +1,11 @@
-"""What people look at, told to whoever learns from it."""
+"""What clients tell of what was read in lists and which links were followed."""
 
-from collections.abc import Callable
-
+from rookery.gateways.http.interests import Interests
 from rookery.gateways.rest import shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Operation
-from rookery.kernel.clock import Clock
 from rookery.kernel.ids import parse_id
-from rookery.kernel.interest import Interest, InterestKind
-from rookery.services.tweets.contract import Tombstone, Tweet, TweetReads
-
-RecordInterest = Callable[[Interest], None]
-"""Takes note of one interest, at once and without failing."""
-
-
-class Interests:
-    """Notes the interests of people who are logged in; guests leave none."""
-
-    def __init__(self, record: RecordInterest, clock: Clock) -> None:
-        self._record = record
-        self._clock = clock
-
-    def read(self, call: Call, tweet: Tweet | Tombstone) -> None:
-        """The caller opened a tweet; what was left of one is no interest."""
-        if isinstance(tweet, Tweet):
-            self._note(call, InterestKind.READ, tweet.id, tweet.author.id)
-
-    def told(self, call: Call, kind: InterestKind, tweet: Tweet) -> None:
-        """The caller's program tells of something that was done with a tweet."""
-        self._note(call, kind, tweet.id, tweet.author.id)
-
-    def visited(self, call: Call, user_id: int) -> None:
-        """The caller opened a profile; one's own is no interest."""
-        if user_id != call.viewer_id:
-            self._note(call, InterestKind.PROFILE_VISIT, user_id)
-
-    def _note(self, call: Call, kind: InterestKind, subject_id: int, author_id: int = 0) -> None:
-        if call.viewer_id:
-            self._record(Interest(kind, call.viewer_id, subject_id, self._clock.now(), author_id))
+from rookery.kernel.interest import InterestKind
+from rookery.services.tweets.contract import TweetReads
 
 
 class InterestCalls:
@@ -71,5 +40,5 @@ class InterestCalls:
         tweets = {tweet.id: tweet for tweet in seen}
         for kind, id in dict.fromkeys(told):
             if (tweet := tweets.get(id)) is not None:
-                self._interests.told(call, kind, tweet)
+                self._interests.told(call.viewer_id, kind, tweet)
         return Answer(status=204)

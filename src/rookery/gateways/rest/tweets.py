@@ -7,10 +7,10 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import asdict
 
+from rookery.gateways.http.interests import Interests
 from rookery.gateways.rest import parameters, parsing, shapes
 from rookery.gateways.rest.calls import Access, Answer, Call, Method, Operation, Parameter
 from rookery.gateways.rest.fragments import Fragments
-from rookery.gateways.rest.interests import Interests
 from rookery.gateways.rest.present import Presenter, encode, revision
 from rookery.kernel.errors import NotFound
 from rookery.kernel.ids import parse_id
@@ -210,7 +210,7 @@ class TweetCalls:
         found = await self._reads.get([call.id()], call.viewer_id)
         if not found:
             raise NotFound("there is no such tweet", code="tweet_not_found")
-        self._interests.read(call, found[0])
+        self._interests.read(call.viewer_id, found[0])
         return Answer(self._fragments.tweet(found[0]))
 
     async def list_tweets(self, call: Call) -> Answer:
@@ -236,7 +236,7 @@ class TweetCalls:
 
     async def get_thread(self, call: Call) -> Answer:
         found = await self._reads.thread(call.id(), call.viewer_id, call.page())
-        self._interests.read(call, found.tweet)
+        self._interests.read(call.viewer_id, found.tweet)
         return Answer(self._fragments.thread(found), headers=call.links(found.replies))
 
     async def replies(self, call: Call) -> Answer:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 import rookery
+from rookery.gateways.http.interests import Interests, RecordInterest
 from rookery.gateways.http.language import Catalogs
 from rookery.gateways.http.limits import RateLimits
 from rookery.gateways.web.accounts import AccountPages
@@ -86,12 +87,13 @@ def create_pages(
     ops: Ops,
     archives: Archives,
     live: Live,
+    record_interest: RecordInterest,
     clock: Clock,
     limits: RateLimits,
     options: PageOptions,
 ) -> "Pages":
     """The application that serves the pages and their files. It is called by what serves the API, around which requests are
-    traced, let in and measured.
+    traced, let in and measured. `record_interest` takes note of what people look at, and may neither block nor raise.
     """
     catalogs = Catalogs(options.catalogs)
     static = StaticFiles(STATIC)
@@ -100,11 +102,14 @@ def create_pages(
         static, name=options.name, languages=languages, unread=notifications.unread_count, waiting=waiting(graph)
     )
     Thread(target=render.load, name="templates", daemon=True).start()
-    profiles = ProfilePages(render=render, users=users, graph=graph, reads=reads)
+    interests = Interests(record_interest, clock)
+    profiles = ProfilePages(render=render, users=users, graph=graph, reads=reads, interests=interests)
     routes = [
         *static.routes(),
         *HomePages(render=render, timelines=timelines, top=top, reads=reads, graph=graph, choices=choices).routes(),
-        *TweetPages(render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices).routes(),
+        *TweetPages(
+            render=render, reads=reads, ingestion=ingestion, graph=graph, choices=choices, interests=interests
+        ).routes(),
         *ComposePages(render=render, reads=reads, ingestion=ingestion, drafts=drafts).routes(),
         *profiles.routes(),
         *PeoplePages(render=render, users=users, graph=graph, reads=reads, profiles=profiles).routes(),

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from rookery.gateways.http.interests import Interests
 from rookery.gateways.web.rendering import Renderer
 from rookery.gateways.web.visits import Access, Reply, Route, Visit
 from rookery.kernel.errors import NotFound
@@ -16,11 +17,14 @@ Act = Callable[[int, int], Awaitable[Relationship]]
 class ProfilePages:
     """The pages below /@handle."""
 
-    def __init__(self, *, render: Renderer, users: Users, graph: Graph, reads: TweetReads) -> None:
+    def __init__(
+        self, *, render: Renderer, users: Users, graph: Graph, reads: TweetReads, interests: Interests
+    ) -> None:
         self._render = render
         self._users = users
         self._graph = graph
         self._reads = reads
+        self._interests = interests
 
     def routes(self) -> list[Route]:
         """What is offered."""
@@ -72,7 +76,8 @@ class ProfilePages:
         if visit.fragment:
             return self._render.piece(visit, "pieces/entries.html", slice=found)
         pinned = None
-        if tab == "tweets" and not {"before", "after"} & visit.query.keys():
+        if tab == "tweets" and visit.opens:
+            self._interests.visited(visit.viewer_id, user.id)
             ids = (await self._reads.pinned([user.id])).get(user.id)
             shown = await self._reads.get([ids], visit.viewer_id) if ids else []
             pinned = shown[0] if shown else None

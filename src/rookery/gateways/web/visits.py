@@ -152,6 +152,11 @@ class Visit:
         return self.headers.get("x-rookery-fragment") == "1"
 
     @property
+    def opens(self) -> bool:
+        """Whether a page is opened, rather than a list on it gone on with, which without scripts is a page, too."""
+        return not (self.fragment or {"before", "after"} & self.query.keys())
+
+    @property
     def here(self) -> str:
         """The address, on this host, of the page where the visitor is: for an act, of the one that its form stood on."""
         if self.form:

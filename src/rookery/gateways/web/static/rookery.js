@@ -3,13 +3,14 @@ import { acts } from "./acts.js";
 import { completing } from "./completing.js";
 import { keys } from "./keys.js";
 import { later } from "./later.js";
+import { links } from "./links.js";
 import { live } from "./live.js";
 import { more } from "./more.js";
 import { times } from "./times.js";
 import { added } from "./page.js";
 import { writing } from "./writing.js";
 
-for (const start of [times, acts, later, writing, completing, more, live, keys]) {
+for (const start of [times, acts, later, writing, completing, more, live, keys, links]) {
   try {
     start();
   } catch (error) {
