@@ -74,6 +74,9 @@ _AMONG_STRANGERS = (Place.THREAD, Place.TOPIC, Place.DISCOVERY, Place.NOTIFICATI
 """Where limited people appear to their followers only."""
 
 
+_CONVERSATIONS_MUTED = (*_AT_HOME, Place.NOTIFICATIONS)
+
+
 class ReplyRule(StrEnum):
     """Who may take part in the conversation that a tweet begins, beside its author."""
 
@@ -184,6 +187,24 @@ def visible(
         _addressed(viewer, tweet, author, place)
         and _wanted(viewer, tweet, place)
         and (place not in _AT_HOME or retweeter is not None or _stands_at_home(viewer, tweet))
+    )
+
+
+def quoted_visible(viewer: Viewer, tweet: TweetFacts, author: AccountFacts, place: Place) -> bool:
+    """Whether `viewer` may see `tweet` by `author` inside a quote of it that stands at `place`.
+
+    What they mute or filter stays out as it would by itself. What a place does not offer, such as unlisted tweets in discovery, was
+    chosen by whoever quoted it.
+    """
+    return visible(viewer, tweet, author, Place.DIRECT) and (
+        viewer.unburdened
+        or author.id == viewer.id
+        or place is Place.DIRECT
+        or not (
+            (place in _UNASKED and author.id in viewer.muting)
+            or (place in _CONVERSATIONS_MUTED and tweet.root in viewer.muted_conversations)
+            or viewer.words.found_in(tweet.content)
+        )
     )
 
 

@@ -73,6 +73,42 @@ async def test_a_word_is_kept_away_until_its_time_ends(ann: Person, bob: Person,
     assert await contents(ann) == ["The SPOILER is"]
 
 
+async def test_a_quote_stands_without_what_i_keep_away(server: Server, ann: Person, bob: Person):
+    cat, dee = await server.person("cat"), await server.person("dee")
+    for reader in (ann, dee):
+        await reader.put(f"/v1/users/{bob.id}/follow")
+    told = await post(cat, "the spoiler is #news")
+    quote = await post(bob, "look #news", quote_of=told["id"])
+
+    async def quoted(person: Person, path: str) -> str | None:
+        items = (await person.get(path)).json()["items"]
+        (shown,) = [tweet for item in items if (tweet := item.get("tweet", item))["id"] == quote["id"]]
+        assert (shown["content"], shown["quote_of"]) == ("look #news", told["id"])
+        return None if shown["quoted"] is None else shown["quoted"]["content"]
+
+    home, discovered, among = "/v1/newsfeed", "/v1/hashtags/news/tweets", f"/v1/tweets/{told['id']}/quotes"
+    everywhere = (home, discovered, among)
+    whole = told["content"]
+
+    async def expect(*kept_away: str) -> None:
+        for place in everywhere:
+            assert await quoted(ann, place) == (None if place in kept_away else whole), place
+            assert await quoted(dee, place) == whole, "they keep nothing away"
+        direct = (await ann.get(f"/v1/tweets/{quote['id']}")).json()
+        assert direct["quoted"]["content"] == whole, "asked for by itself"
+
+    await expect()
+    word = (await ann.post("/v1/filters", json={"phrase": "spoiler"})).json()["id"]
+    await expect(*everywhere)
+    await ann.delete(f"/v1/filters/{word}")
+    await expect()
+    await ann.put(f"/v1/users/{cat.id}/mute")
+    await expect(home, discovered)
+    await ann.delete(f"/v1/users/{cat.id}/mute")
+    await ann.put(f"/v1/tweets/{told['id']}/mute")
+    await expect(home)
+
+
 async def test_bad_filters_are_refused_by_name(ann: Person):
     for body, code, field in (
         ({"phrase": " "}, "empty", "phrase"),

@@ -6,7 +6,7 @@ Every step is one bulk call, whatever the number of entries, and most are answer
 from collections.abc import Iterable, Mapping, Sequence
 
 from rookery.infra.cache.port import Cache
-from rookery.kernel.visibility import Place, Viewer, visible
+from rookery.kernel.visibility import Place, Viewer, quoted_visible, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets.contract import Entry, Tweet, TweetRecord
 from rookery.services.tweets.records import RetweetRecord, Stored
@@ -131,7 +131,7 @@ class Hydrator:
             elif visible(viewer, record, author, place, actor):
                 inner = None
                 if record.quote_of is not None:
-                    inner = _quoted(quoted.get(record.quote_of), viewer, accounts, marks)
+                    inner = _quoted(quoted.get(record.quote_of), viewer, place, accounts, marks)
                 show(Entry(entry_id, Tweet(record, author, inner, marks.get(record.id, 0)), actor))
             else:
                 show(None)
@@ -155,10 +155,10 @@ def _tweet_of(stored: Mapping[int, Stored], entry_id: int, tweet_id: int) -> Twe
 
 
 def _quoted(
-    record: TweetRecord | None, viewer: Viewer, accounts: Mapping[int, User], marks: Mapping[int, int]
+    record: TweetRecord | None, viewer: Viewer, place: Place, accounts: Mapping[int, User], marks: Mapping[int, int]
 ) -> Tweet | None:
-    """A quoted tweet, where the viewer may see it."""
+    """A quoted tweet, where the viewer may see it, and keeps it away from no such place."""
     author = None if record is None else accounts.get(record.author_id)
-    if record is None or author is None or not visible(viewer, record, author, Place.DIRECT):
+    if record is None or author is None or not quoted_visible(viewer, record, author, place):
         return None
     return Tweet(record, author, None, marks.get(record.id, 0))
