@@ -15,9 +15,6 @@ MINUTE: Millis = 60 * SECOND
 HOUR: Millis = 60 * MINUTE
 DAY: Millis = 24 * HOUR
 
-LATEST: Millis = 4_102_444_800_000
-"""2100-01-01T00:00:00Z: no later moment is taken from people or from archives."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,7 +53,7 @@ class ManualClock:
 
 def to_datetime(moment: Millis) -> datetime:
     """`moment` as an aware UTC datetime; the calendar's last for one that lies beyond the year 9999."""
-    # Versions before `LATEST` kept such moments: what holds one must be readable all the same.
+    # Earlier versions took such moments from clients: what holds one must be readable all the same.
     return _EPOCH + timedelta(milliseconds=min(moment, _LAST))
 
 

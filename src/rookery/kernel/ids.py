@@ -17,6 +17,8 @@ NODE_BITS = 10
 SEQUENCE_BITS = 12
 TIME_SHIFT = NODE_BITS + SEQUENCE_BITS
 MAX_ID = (1 << 63) - 1
+LATEST: Millis = EPOCH + (1 << 63 - TIME_SHIFT) - 1
+"""The last moment that an id can carry, in 2075: no later one is taken from people or from archives."""
 _MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1
 
 NO_LEASE = "no_node_lease"

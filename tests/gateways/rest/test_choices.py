@@ -115,7 +115,7 @@ async def test_bad_filters_are_refused_by_name(ann: Person):
         ({"phrase": "x" * 101}, "too_long", "phrase"),
         ({"phrase": "x", "expires_at": "2025-01-01T00:00:00Z"}, "in_the_past", "expires_at"),
         ({"phrase": "x", "expires_at": "2027-01-01T00:00:00"}, "invalid_value", "expires_at"),
-        ({"phrase": "x", "expires_at": "2100-01-01T00:00:00.001Z"}, "invalid_moment", "expires_at"),
+        ({"phrase": "x", "expires_at": "2075-09-07T15:47:35.552Z"}, "invalid_moment", "expires_at"),
         # The year 10000, in UTC.
         ({"phrase": "x", "expires_at": "9999-12-31T23:59:59-23:59"}, "invalid_moment", "expires_at"),
         ({"phrase": "x", "expires_at": "0001-01-01T00:00:00+23:59"}, "in_the_past", "expires_at"),

@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from rookery.gateways.importer.bundle import Bundle
-from rookery.kernel.clock import LATEST, from_datetime
+from rookery.kernel.clock import from_datetime
 from rookery.kernel.errors import Invalid
-from rookery.kernel.ids import EPOCH, MAX_ID
+from rookery.kernel.ids import EPOCH, LATEST, MAX_ID
 from rookery.services.archives.contract import ACCOUNT, FORMAT, MANIFEST, VERSION, AccountFile, Manifest
 
 T = TypeVar("T")
@@ -188,12 +188,11 @@ def id_of(text: str) -> int | None:
 
 
 def _check_moments(record: Any) -> None:
-    """Raises ValueError for moments without a zone, before 2006 or after 2100, also in the records that this one holds."""
+    """Raises ValueError for moments without a zone, before 2006 or after 2075, also in the records that this one holds."""
     for field in record.__struct_fields__:
         value = getattr(record, field)
         if hasattr(value, "astimezone") and not EPOCH <= from_datetime(value) <= LATEST:
-            raise ValueError(f"{field} lies before 2006 or after 2100")
-        if isinstance(value, list):
+            raise ValueError(f"{field} lies before 2006 or after 2075")
+        if field == "revisions":
             for one in value:
-                if isinstance(one, msgspec.Struct):
-                    _check_moments(one)
+                _check_moments(one)

@@ -9,9 +9,9 @@ from msgspec import UNSET, UnsetType
 
 from rookery.infra.events.port import Event, Outbox
 from rookery.infra.sql.port import Database, Row, Transaction
-from rookery.kernel.clock import LATEST, Clock, Millis
+from rookery.kernel.clock import Clock, Millis
 from rookery.kernel.errors import Forbidden, Invalid, NotFound
-from rookery.kernel.ids import MAX_ID, IdGenerator
+from rookery.kernel.ids import LATEST, MAX_ID, IdGenerator
 from rookery.kernel.pages import Page, Slice, slice_of
 from rookery.kernel.text import hashtag_key, is_hashtag
 from rookery.kernel.words import folded

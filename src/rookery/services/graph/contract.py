@@ -396,7 +396,7 @@ class Choices(Protocol):
     @rpc(idempotent=False, raises=(Invalid, Forbidden))
     async def add_filter(self, user_id: int, phrase: str, expires_at: Millis | None) -> WordFilter:
         """Keep tweets with a word or phrase out of timelines, threads and discovery. Raises Invalid naming what is wrong,
-        such as an end that is over or after 2100; Forbidden where there are too many.
+        such as an end that is over, or lies after 2075; Forbidden where there are too many.
         """
         ...
 

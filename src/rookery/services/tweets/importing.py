@@ -6,7 +6,7 @@ import msgspec
 
 from rookery.infra.sql.port import Value
 from rookery.kernel.errors import Invalid, NotFound
-from rookery.kernel.ids import EPOCH, TIME_SHIFT
+from rookery.kernel.ids import LATEST
 from rookery.kernel.text import Entities, entities
 from rookery.kernel.visibility import public
 from rookery.services.tweets.bulk import OldTweet
@@ -14,9 +14,6 @@ from rookery.services.tweets.contract import NO_ENTITIES, ImportedEntry, Importe
 from rookery.services.tweets.records import rule_of, said
 from rookery.services.tweets.rules import imported_content, is_lang, media_url_flaw, type_of
 from rookery.services.users.contract import User
-
-_LATEST = EPOCH + (1 << 63 - TIME_SHIFT) - 1
-"""The last moment that an id can carry, in 2075."""
 
 Text = tuple[str, Entities]
 
@@ -141,5 +138,5 @@ def check_moments(entries: Sequence[ImportedEntry]) -> None:
 
 def check_moment(moment: int) -> None:
     """Raises Invalid for a moment that no id can carry."""
-    if moment > _LATEST:
+    if moment > LATEST:
         raise Invalid("{field} lies too far in the future", field="created_at", code="invalid_moment")

@@ -136,7 +136,7 @@ class DraftEdit(Request, frozen=True):
     publish_at: _Later | None | UnsetType = UNSET
 
 
-_Ends = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset; until 2100; null: never.")]
+_Ends = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset; until 2075; null: never.")]
 _Phrase = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 100})]
 
 
