@@ -227,6 +227,10 @@ STRINGS = (
             "http://a\u2100.b/",
             "2000-02-30",
             "9999-12-31",
+            # The years 10000 and 0 in UTC, and the last second of the calendar.
+            "9999-12-31T23:59:59-23:59",
+            "0001-01-01T00:00:00+23:59",
+            "9999-12-31T23:59:59.999Z",
             "İ",
             "ß",
             "٣",
@@ -253,6 +257,16 @@ BODIES_OF = {
         '{"content":0,"media_url":1,"visibility":"unlisted"}',
         '{"content":0,"reply_to":1}',
     ],
+    "/v1/tweets/{t}": [
+        '{"content":0}',
+        '{"content":"said better","lang":0}',
+        '{"media_url":0,"reply_rule":"followers"}',
+    ],
+    "/v1/drafts": ['{"content":0}', '{"content":0,"publish_at":1}', '{"content":"later","reply_to":0,"quote_of":1}'],
+    "/v1/drafts/{d}": ['{"content":0}', '{"publish_at":0}', '{"publish_at":null,"lang":0}'],
+    "/v1/filters": ['{"phrase":0}', '{"phrase":"odd","expires_at":0}'],
+    "/v1/filters/{f}": ['{"phrase":0}', '{"expires_at":0}', '{"expires_at":"9999-12-31T23:59:59-23:59"}'],
+    "/v1/interests": ['{"items":[{"kind":"read","tweet_id":"1"}]}', '{"items":0}'],
     "/v1/users": [
         '{"handle":0,"email":1,"password":2}',
         '{"handle":"odd","email":"odd@example.org","password":2,"name":0,"bio":1}',

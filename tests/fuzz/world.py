@@ -40,6 +40,8 @@ class World:
         self.tweet_ids: list[int] = []
         self.draft_ids: list[int] = []
         self.filter_ids: list[int] = []
+        self.own: dict[str, int] = {}
+        """A young tweet and a draft of ann's, and a reply to the tweet and a quote of it by bob."""
         self.moderated: dict[str, list[int]] = {}
         """What moderators act on, by the name of the list that it stands in: nobody else needs it."""
         self.leavers: list[tuple[str, int]] = []
@@ -171,7 +173,11 @@ async def _tweets(network: Network, world: World) -> None:
     await write.retweet(bob, first.id)
     await write.favorite(bob, first.id)
     await write.bookmark(bob, first.id)
-    world.tweet_ids = [first.id, answer.id, quote.id, hidden.id, deep, deleted.id]
+    # Of ann's, as `first` is, and by people whom everybody may read: what its author may hide, detach, edit and pin.
+    said = await write.post(bob, NewTweet("look at this", quote_of=first.id))
+    world.tweet_ids = [first.id, answer.id, quote.id, hidden.id, deep, deleted.id, said.id]
+    world.own = {"tweet": first.id, "reply": answer.id, "quote": said.id}
+    world.own["draft"] = (await network.drafts.create(ann, NewTweet("to be posted"))).id
     drafts = [await network.drafts.create(who, NewTweet(f"later {n}")) for n in range(50) for who in (ann, bob, cat)]
     world.draft_ids = [draft.id for draft in drafts]
     filters = [await network.choices.add_filter(who, f"word {n}", None) for n in range(20) for who in (ann, bob, cat)]
