@@ -105,6 +105,52 @@ async def test_at_once_nothing_shows_an_erased_person(server, bob, cat):
         assert await store.check(10) == []
 
 
+async def test_at_once_moderators_see_nothing_of_an_erased_person(server, bob, cat):
+    dan, mod = await leaver_of(server), await server.person("mod", "read", "write", "admin")
+    await server.network.users.set_role(int(mod.id), Role.MODERATOR)
+    words = {"entries": ["casino"], "action": "hold"}
+    assert (await mod.post("/v1/admin/blocklists/words", json=words)).status_code == 200
+    shown, held = [(await post(dan, text))["id"] for text in ("private words", "the casino is open")]
+    bobs = (await post(bob, "of the casino"))["id"]
+    about = [{"user_id": dan.id}, {"tweet_id": shown}]
+    by = [{"user_id": bob.id}]
+    reports: list[str] = []
+    for person, subjects in ((cat, about), (dan, by)):
+        for subject in subjects:
+            report = {**subject, "reason": "spam", "comment": f"private words {len(reports)}"}
+            made = await person.post("/v1/reports", json=report)
+            assert made.status_code == 201, made.text
+            reports.append(made.json()["id"])
+    *of_dan, by_dan = reports
+    resolved = {"state": "resolved"}
+    assert (await mod.put(f"/v1/admin/reports/{of_dan[0]}", json=resolved)).status_code == 200
+    assert await ids(mod, "/v1/admin/held") == [bobs, held]
+    assert await ids(mod, "/v1/admin/reports") == [by_dan, of_dan[1]]
+    await erase(dan)
+
+    async def nothing_shows() -> None:
+        for id in (shown, held):
+            path = f"/v1/admin/tweets/{id}"
+            problem(await mod.get(path), 404, "not_found")
+            standing = {"standing": "shown", "reason": "x"}
+            problem(await mod.put(f"{path}/standing", json=standing), 404, "not_found")
+        assert await ids(mod, "/v1/admin/held") == [bobs]
+        lists = [f"/v1/admin/reports?state={state}" for state in ("open", "resolved")]
+        assert [id for path in lists for id in await ids(mod, path)] == [by_dan]
+        for id in of_dan:
+            problem(await mod.get(f"/v1/admin/reports/{id}"), 404, "report_not_found")
+            problem(await mod.put(f"/v1/admin/reports/{id}", json=resolved), 404, "report_not_found")
+        for path in (*lists, f"/v1/admin/reports/{by_dan}"):
+            assert "private" not in (await mod.get(path)).text
+
+    await nothing_shows()
+    closed = (await mod.put(f"/v1/admin/reports/{by_dan}", json=resolved)).json()
+    assert (closed["state"], closed["comment"]) == ("resolved", "")
+    await nothing_shows()
+    await finished(server, dan)
+    await nothing_shows()
+
+
 async def test_an_erased_person_never_comes_back(server, bob):
     dan = await leaver_of(server)
     await erase(dan)

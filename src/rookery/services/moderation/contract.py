@@ -230,12 +230,14 @@ class Moderation(Protocol):
 
     @rpc(idempotent=True, raises=(Forbidden,))
     async def reports(self, actor: Actor, state: ReportState, page: Page) -> Slice[Report]:
-        """Reports in a state, newest first."""
+        """Reports in a state, newest first. From an erasure on, those about the person are left out, and the person's own are
+        without comment.
+        """
         ...
 
     @rpc(idempotent=True, raises=(NotFound, Forbidden))
     async def get_report(self, actor: Actor, report_id: int) -> Report:
-        """One report."""
+        """One report, told as in `reports`."""
         ...
 
     @rpc(idempotent=True, raises=(Invalid, NotFound, Conflict, Forbidden))

@@ -33,7 +33,7 @@ from rookery.services.moderation.contract import (
 )
 from rookery.services.moderation.lists import LONGEST, entry_of
 from rookery.services.moderation.screen import Screening
-from rookery.services.moderation.store import ModerationStore
+from rookery.services.moderation.store import ModerationStore, no_report
 from rookery.services.tweets.contract import Inspected, Standing, StandingChange, TweetStandings
 from rookery.services.users.contract import Role, User, Users
 
@@ -116,18 +116,41 @@ class ModerationService:
 
     async def reports(self, actor: Actor, state: ReportState, page: Page) -> Slice[Report]:
         await self._rank(actor)
-        return slice_of(await self._store.reports(state, _more(page)), page, lambda report: report.id)
+        found = slice_of(await self._store.reports(state, _more(page)), page, lambda report: report.id)
+        # Those about the erased are left out, so that a page may be short.
+        return Slice(await self._without_erased(found.items), found.next, found.prev)
 
     async def get_report(self, actor: Actor, report_id: int) -> Report:
         await self._rank(actor)
-        return await self._store.report(report_id)
+        return await self._told(await self._store.report(report_id))
 
     async def close(self, actor: Actor, report_id: int, state: ReportState, note: str) -> Report:
         await self._rank(actor)
         _checked("note", note)
         if state is ReportState.OPEN:
             raise Invalid("{field} is resolved or dismissed", field="state", code="invalid_state")
-        return await self._store.close_report(actor, report_id, state, note, self._clock.now())
+        await self._told(await self._store.report(report_id))
+        closed = await self._store.close_report(actor, report_id, state, note, self._clock.now())
+        return await self._told(closed)
+
+    async def _told(self, report: Report) -> Report:
+        """A report as it may be answered. Raises NotFound for one about somebody who is erased."""
+        found = await self._without_erased([report])
+        if not found:
+            raise no_report()
+        return found[0]
+
+    async def _without_erased(self, reports: Sequence[Report]) -> list[Report]:
+        """Reports as the eraser leaves them, though it may not have come yet: none about the erased, and no words of theirs."""
+        if not reports:
+            return []
+        people = await self._users.get(list({id for one in reports for id in (one.reporter_id, one.user_id)}))
+        erased = {user.id for user in people.values() if user.state is State.ERASED}
+        return [
+            replace(one, comment="") if one.reporter_id in erased else one
+            for one in reports
+            if one.user_id not in erased
+        ]
 
     # --- accounts
 

@@ -279,9 +279,14 @@ def _audited(row: Row) -> Audited:
     return Audited(id, at, Actor(actor_id, Via(via)), note, Outcome(outcome))
 
 
+def no_report() -> NotFound:
+    """What is raised for a report that is not there, or no longer told of."""
+    return NotFound("there is no such report", code="report_not_found")
+
+
 def _report(row: Row | None) -> Report:
     if row is None:
-        raise NotFound("there is no such report", code="report_not_found")
+        raise no_report()
     id, reporter_id, user_id, tweet_id, reason, comment, created_at, updated_at, state, closed_by, closed_at, note = row
     return Report(
         id,

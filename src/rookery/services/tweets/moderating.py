@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from rookery.kernel.idset import EMPTY
 from rookery.kernel.pages import Page, Slice, slice_of
-from rookery.kernel.visibility import Place, visible
+from rookery.kernel.visibility import Place, State, visible
 from rookery.services.graph.contract import Graph
 from rookery.services.tweets import controls
 from rookery.services.tweets.changes import not_found
@@ -35,6 +35,8 @@ class StandingService:
             if (record := records.get(id)) is not None
             and not record.deleted
             and (author := authors.get(record.author_id)) is not None
+            # What the erased wrote is as good as deleted before the eraser comes to it.
+            and author.state is not State.ERASED
         ]
 
     async def stand(self, tweet_id: int, change: StandingChange) -> Inspected:

@@ -52,13 +52,13 @@ class TweetStandings(Protocol):
 
     @rpc(idempotent=True)
     async def inspect(self, tweet_ids: Sequence[int]) -> list[Inspected]:
-        """These tweets, whomever they are for; unknown and deleted ones are left out."""
+        """These tweets, whomever they are for; unknown and deleted ones, and those of erased authors, are left out."""
         ...
 
     @rpc(idempotent=True, raises=(NotFound,))
     async def stand(self, tweet_id: int, change: StandingChange) -> Inspected:
         """Withhold, show or label a tweet. While it is withheld it does not count as an answer or a quote. Raises NotFound, also
-        for a deleted one.
+        for one that `inspect` leaves out.
         """
         ...
 
