@@ -406,6 +406,51 @@ async def test_a_new_account_with_many_links_is_held_and_moderators_are_not(tmp_
         assert (await post(ann, "see https://example.org/3"))["standing"] is None
 
 
+async def test_a_new_account_adds_links_by_edits_as_seldom_as_by_posts(tmp_path: Path, clock: ManualClock):
+    async with serving(tmp_path, clock, hold_suspects=True, hold_new_links=2) as server:
+        ann, mod = await server.person("ann"), await with_role(server, "mod", Role.MODERATOR)
+        first, second, third = [(await post(ann, f"clean {number}"))["id"] for number in range(3)]
+
+        async def edited(who: Person, id: str, **fields: str | None):
+            return await who.patch(f"/v1/tweets/{id}", json=fields)
+
+        assert (await edited(ann, first, content="see https://example.org/1")).status_code == 200
+        # What is there already does not count again.
+        for text in ("see: https://example.org/1", "https://example.org/1, see", "see nothing"):
+            assert (await edited(ann, first, content=text)).status_code == 200
+        assert (await edited(ann, first, visibility="followers")).status_code == 200
+        picture = {"media_url": "https://example.org/a.png"}
+        assert (await edited(ann, second, **picture)).status_code == 200
+        assert (await edited(ann, second, content="clean and mended", **picture)).status_code == 200
+        for change in ({"content": "see https://example.org/2"}, {"media_url": "https://example.org/b.png"}):
+            problem(await edited(ann, third, **change), 422, "too_many_links", "content")
+        shown = (await server.client().get(f"/v1/tweets/{third}")).json()
+        assert (shown["content"], shown["media"], shown["edited_at"]) == ("clean 2", [], None)
+        # Posts and edits are counted together.
+        assert (await post(ann, "see https://example.org/3"))["standing"] == "held"
+        for number in range(3):
+            of_mod = (await post(mod, f"clean {number}"))["id"]
+            assert (await edited(mod, of_mod, content=f"see https://example.org/{number}")).status_code == 200
+        clock.advance(25 * HOUR)
+        later = (await post(ann, "clean again"))["id"]
+        assert (await edited(ann, later, content="see https://example.org/4")).status_code == 200
+
+
+async def test_clean_tweets_are_not_edited_into_the_same_words(tmp_path: Path, clock: ManualClock):
+    async with serving(tmp_path, clock, hold_suspects=True, hold_duplicates=2, hold_duplicates_minutes=60) as server:
+        ann = await server.person("ann")
+        tweets = [(await post(ann, f"clean {number}"))["id"] for number in range(3)]
+
+        async def edited(id: str, content: str):
+            return await ann.patch(f"/v1/tweets/{id}", json={"content": content})
+
+        for id in tweets[:2]:
+            for text in ("Buy now", "buy NOW", "Buy now"):
+                assert (await edited(id, text)).status_code == 200
+        problem(await edited(tweets[2], "ＢＵＹ now"), 422, "said_too_often", "content")
+        assert (await edited(tweets[2], "something else")).status_code == 200
+
+
 async def test_people_who_write_as_people_do_are_not_held(tmp_path: Path, clock: ManualClock):
     async with serving(tmp_path, clock, hold_suspects=True) as server:
         ann = await server.person("ann")

@@ -4,7 +4,7 @@ For the event loop only.
 An ordinary post costs some microseconds; with counts in Redis, a round trip.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,11 +16,19 @@ from rookery.kernel.text import Entities, entities
 from rookery.kernel.words import folded
 from rookery.services.moderation.contract import ListAction, ListName
 from rookery.services.moderation.lists import Domains, Words, host_of
+from rookery.services.tweets.contract import TweetRecord
 from rookery.services.users.contract import Role, User
 
 _NONE: Final[Mapping[str, ListAction]] = {}
 _WORD: Final = FieldError("content", "blocked_word", "{field} holds a word that is not allowed here")
 _DOMAIN: Final = FieldError("content", "blocked_domain", "{field} holds an address that is not allowed here")
+_LINKS: Final = FieldError("content", "too_many_links", "a new account can't add links to so many tweets")
+_SAME: Final = FieldError("content", "said_too_often", "{field} says what you have said too often; try again later")
+_REFUSALS: Final = {"word": _WORD, "domain": _DOMAIN, "links": _LINKS, "duplicate": _SAME}
+"""Why an edit is refused, by the rule for which a new tweet would be held."""
+
+_Asked = tuple[str, Limit, str]
+"""A rule, what it counts by, and the key under which that is counted."""
 
 
 class HoldPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,16 +77,32 @@ class Screening:
     # --- tweets
 
     async def posting(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
-        rule = self._listed(content, found, media_url) or await self._suspect(author, content, found, media_url)
+        rule = self._listed(content, found, media_url)
+        if rule is None and self._suspects(author):
+            asked = [("rate", self._posts, str(author.id)), *self._said(author, content)]
+            if found.urls or media_url is not None:
+                asked += self._linked(author)
+            rule = await self._too_often(asked)
         if rule is not None:
             self.held[rule] += 1
         return rule
 
-    def editing(self, author: User, content: str, found: Entities, media_url: str | None) -> None:
+    async def editing(
+        self, author: User, before: TweetRecord, content: str, found: Entities, media_url: str | None
+    ) -> None:
         """What an edit would turn into a tweet to be held is refused: it was seen already."""
         rule = self._listed(content, found, media_url)
+        if rule is None and self._suspects(author):
+            # What it said and linked to before was counted then, so a slip of the pen is mended for nothing.
+            asked: list[_Asked] = []
+            if content and _plain(content) != _plain(before.content):
+                asked += self._said(author, content)
+            known = {one.url for one in before.entities.urls}
+            if any(one.url not in known for one in found.urls) or media_url not in (None, before.media_url):
+                asked += self._linked(author)
+            rule = await self._too_often(asked) if asked else None
         if rule is not None:
-            raise _refused(_WORD if rule == "word" else _DOMAIN)
+            raise _refused(_REFUSALS[rule])
 
     def _listed(self, content: str, found: Entities, media_url: str | None) -> str | None:
         """The list for which a tweet is to be held. Raises Invalid where it is to be refused."""
@@ -99,18 +123,22 @@ class Screening:
                 rule = rule or "domain"
         return rule
 
-    async def _suspect(self, author: User, content: str, found: Entities, media_url: str | None) -> str | None:
-        policy = self._policy
-        if not policy.on or author.role is not Role.PERSON:
-            return None
-        key = str(author.id)
-        # All are counted, whichever tells. The first one counts for most.
-        asked = [("rate", self._posts, key)]
-        if policy.duplicates:
-            asked.append(("duplicate", self._same, f"{key} {_plain(content)}"))
-        if (found.urls or media_url is not None) and self._clock.now() - author.created_at < policy.new_account:
-            asked.append(("links", self._links, key))
-        waits = await self._limits.take([(limit, of) for _, limit, of in asked])
+    def _suspects(self, author: User) -> bool:
+        """Whether what they do may be spam."""
+        return self._policy.on and author.role is Role.PERSON
+
+    def _said(self, author: User, content: str) -> list[_Asked]:
+        """What counts tweets of one account that say the same."""
+        return [("duplicate", self._same, f"{author.id} {_plain(content)}")] if self._policy.duplicates else []
+
+    def _linked(self, author: User) -> list[_Asked]:
+        """What counts tweets with links by a new account."""
+        new = self._clock.now() - author.created_at < self._policy.new_account
+        return [("links", self._links, str(author.id))] if new else []
+
+    async def _too_often(self, asked: Sequence[_Asked]) -> str | None:
+        """Count for all of these rules, whichever tells; the first one that does, as it counts for most."""
+        waits = await self._limits.take([(limit, key) for _, limit, key in asked])
         return next((rule for (rule, _, _), wait in zip(asked, waits, strict=True) if wait), None)
 
     # --- profiles

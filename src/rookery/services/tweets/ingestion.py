@@ -114,11 +114,11 @@ class IngestionService:
 
     async def edit(self, author_id: int, tweet_id: int, change: TweetChange) -> Tweet:
         author = await self._actor(author_id)
-        await self._own(author_id, tweet_id)
+        before = await self._own(author_id, tweet_id)
         content, found = rules.checked(change)
         if self._screen is not None:
             media_url = change.media_url if isinstance(change.media_url, str) else None
-            self._screen.editing(author, content, found, media_url)
+            await self._screen.editing(author, before, content, found, media_url)
         mentions = await self._mentions(content, found)
         now = self._clock.now()
         await self._store.edit(tweet_id, Edit(change, author, now, self._edit_window, content, found, mentions))
@@ -149,11 +149,12 @@ class IngestionService:
         await self._store.pin(user_id, tweet_id, pinned)
         return await self._show(tweet_id, user_id)
 
-    async def _own(self, author_id: int, tweet_id: int) -> None:
-        """Raises NotFound for a tweet of somebody else's that they may not see. Of one that they may, the store tells."""
+    async def _own(self, author_id: int, tweet_id: int) -> TweetRecord:
+        """The tweet. Raises NotFound for one of somebody else's that they may not see. Of one that they may, the store tells."""
         record = (await self._reads.records([tweet_id])).get(tweet_id)
         if record is None or record.author_id != author_id:
-            await self._target(author_id, tweet_id)
+            record, _ = await self._target(author_id, tweet_id)
+        return record
 
     async def _concerning(self, user_id: int, tweet_id: int, about: Callable[[TweetRecord], int | None]) -> None:
         """Raises NotFound for a tweet that they may not see, unless what it is `about` is theirs: others go on seeing it there,

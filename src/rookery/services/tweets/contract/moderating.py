@@ -80,6 +80,10 @@ class Screen(Protocol):
         """The rule for which the tweet is to be held; None where it may stand. Raises Invalid for what is not allowed here."""
         ...
 
-    def editing(self, author: User, content: str, found: Entities, media_url: str | None) -> None:
-        """Raises Invalid for what is not allowed here, or would have to be held."""
+    async def editing(
+        self, author: User, before: TweetRecord, content: str, found: Entities, media_url: str | None
+    ) -> None:
+        """Raises Invalid for what is not allowed here, or would have to be held. `before` is the tweet as it stands; `content` is empty
+        and `media_url` None where the edit leaves them.
+        """
         ...
