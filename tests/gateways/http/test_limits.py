@@ -121,6 +121,23 @@ async def test_answers_tell_how_much_is_left_and_more_is_refused(strict: Server)
     problem(await strict.client("made-up").get("/v1/newsfeed"), 429, "rate_limited")
 
 
+async def test_a_monitor_is_always_told_how_the_server_is(strict: Server) -> None:
+    guest = strict.client()
+    for path in ("/livez", "/readyz") * 5:
+        answer = await guest.get(path)
+        assert answer.status_code == 200
+        assert "ratelimit-limit" not in answer.headers
+    # They took nothing of what the guest has, and are answered when nothing of it is left.
+    for left in (2, 1, 0):
+        assert limits_of(await guest.get("/v1/openapi.json"))[1] == left
+    problem(await guest.get("/v1/openapi.json"), 429, "rate_limited")
+    for path in ("/livez", "/readyz"):
+        assert (await guest.head(path)).status_code == 200
+        assert (await guest.get(path)).json()["status"] == "ok"
+    strict.parts["store"] = "away"
+    assert (await guest.get("/readyz")).status_code == 503
+
+
 async def test_they_can_be_turned_off(tmp_path: Path, clock: ManualClock) -> None:
     async with serving(tmp_path, clock, **LOW, rate_limits=False) as server:
         guest = server.client()

@@ -101,6 +101,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Opens a stream: a token may come as a WebSocket subprotocol, too, or there may be a ticket in the query."""
     hidden: bool = False
     """Left out of the OpenAPI document."""
+    counted: bool = True
+    """Counts towards what its client may ask for in a while."""
 
     known_parameters: frozenset[str] = frozenset()
     """Derived: the names of query parameters."""

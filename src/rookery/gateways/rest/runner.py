@@ -129,6 +129,8 @@ class Runner:
 
     def _count(self, operation: Operation, identity: Identity | None, address: str, trace: Trace) -> None:
         """Raises TooMany for a request beyond the client's limit."""
+        if not operation.counted:
+            return
         session = None if identity is None else identity.session_id
         limited = self._limits.take(session, address, write=operation.method != "GET", now=time.monotonic())
         trace.limits = limited.headers

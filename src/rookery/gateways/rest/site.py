@@ -24,8 +24,8 @@ def site_operations(operations: Sequence[Operation], *, ready: Ready, version: s
     pages = {
         "/v1/docs": Answer(reference.reference_page(document), headers=_PAGE_HEADERS, media_type=_HTML),
         openapi.PATH: Answer(encoded, headers={"Cache-Control": "no-cache"}),
-        "/livez": Answer(msgspec.json.encode(shapes.Health(_OK, {}))),
     }
+    livez = Answer(msgspec.json.encode(shapes.Health(_OK, {})))
 
     if root:
         pages["/"] = Answer(reference.welcome_page(), headers=_PAGE_HEADERS, media_type=_HTML)
@@ -36,17 +36,27 @@ def site_operations(operations: Sequence[Operation], *, ready: Ready, version: s
         health = shapes.Health(_OK if well else "unavailable", parts)
         return Answer(msgspec.json.encode(health), 200 if well else 503)
 
-    return [*(_fixed(path, answer) for path, answer in pages.items()), _operation("/readyz", readyz)]
+    # Monitors ask again and again, and may share their address with others: a 429 would tell them nothing of the server.
+    monitored = (_operation("/livez", _fixed(livez), counted=False), _operation("/readyz", readyz, counted=False))
+    return [*(_operation(path, _fixed(answer)) for path, answer in pages.items()), *monitored]
 
 
-def _fixed(path: str, answer: Answer) -> Operation:
+def _fixed(answer: Answer) -> Callable[[Call], Awaitable[Answer]]:
     async def handle(call: Call) -> Answer:
         return answer
 
-    return _operation(path, handle)
+    return handle
 
 
-def _operation(path: str, handle: Callable[[Call], Awaitable[Answer]]) -> Operation:
+def _operation(path: str, handle: Callable[[Call], Awaitable[Answer]], *, counted: bool = True) -> Operation:
     return Operation(
-        id=path, method="GET", path=path, summary="", tag=_TAG, access=Access.OPEN, handle=handle, hidden=True
+        id=path,
+        method="GET",
+        path=path,
+        summary="",
+        tag=_TAG,
+        access=Access.OPEN,
+        handle=handle,
+        hidden=True,
+        counted=counted,
     )
